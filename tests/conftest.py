@@ -1,0 +1,36 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tests import pretend_gpu
+
+torch.set_num_threads(1)  # two test processes on two cores: spinning threads would only get in each other's way
+
+CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
+
+
+@pytest.fixture(params=["cpu", pretend_gpu.NAME, CUDA])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The CPU, a pretend GPU that raises when devices mix, and a real one where there is one."""
+    if request.param == pretend_gpu.NAME:
+        pretend_gpu.register()
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    """A seeded generator on the CPU."""
+    return torch.Generator().manual_seed(20)
+
+
+@pytest.fixture
+def global_rng_untouched() -> Iterator[None]:
+    """Fail a test whose code draws from torch's global generator."""
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(before, torch.get_rng_state()), "the global random state was touched"

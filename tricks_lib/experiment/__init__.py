@@ -1,0 +1,1 @@
+"""What the book measures with: seeds, statistics and claims that the build checks."""

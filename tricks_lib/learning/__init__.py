@@ -1,0 +1,1 @@
+"""Tricks on learning: the loop, optimizers, schedules and regularization."""

@@ -1,0 +1,1 @@
+"""Tricks on the model: architecture, initialization and what its signals do."""

@@ -1,0 +1,1 @@
+"""Figures in the one style of the book."""
