@@ -1,0 +1,53 @@
+# Two commands do everything, from a fresh clone on: `make book` and `make test`.  `make help` lists the others.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+PORT ?= 8000
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# One thread a process: on shared cores torch's spinning threads cost more than they bring.
+export OMP_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help book test notebooks serve lint claims repro clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+book: notebooks  ## the book, in _build/html
+	$(BIN)/jupyter-book build . -q -W -n --keep-going
+	$(BIN)/python -m tools.check_site _build/html
+	@echo "The book is in _build/html/index.html"
+
+test: $(READY)  ## all tests: the library's, the book's, and every chapter
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
+	$(MAKE) --no-print-directory notebooks
+
+notebooks: $(READY)  # run the chapters that changed: `book` and `test` share this one execution
+	$(BIN)/python -m tools.notebooks
+
+serve: book  ## build the book, serve it and open it in the browser
+	(sleep 1; $(BIN)/python -m webbrowser -t http://127.0.0.1:$(PORT)/) &
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lint: $(READY)  ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+claims: notebooks  ## all claims with their spare; SEEDS=5 tries them under five fresh seed bases
+	$(BIN)/python -m tools.claims $(SEEDS)
+
+repro: $(READY)  ## run every chapter twice and compare what it says
+	$(BIN)/python -m tools.notebooks repro
+
+clean:  ## remove what was built, keep the environment
+	rm -rf _build build dist *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	touch $@

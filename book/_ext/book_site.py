@@ -1,0 +1,76 @@
+"""An offline, accessible site.
+
+* one local MathJax file instead of a CDN; no Thebe (it names a CDN and logs an error on every page);
+* a warning, hence a failed build, on an image without alternative text;
+* version of the book and identity of the project (`[tool.tricks]` in pyproject.toml) where they are known;
+* a changed style sheet or extension is a changed site.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+import tricks_lib
+
+logger = logging.getLogger(__name__)
+MATHJAX = "tex-svg-full.js"  # one file: no fonts, no further TeX packages to load
+
+
+def configure(app: Sphinx, config: Any) -> None:
+    """Fill in what is known of the project; leave out what is not."""
+    identity = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text("utf8"))["tool"]["tricks"]
+    config.mathjax_path = f"mathjax/{MATHJAX}"
+    config.version = config.release = tricks_lib.__version__
+    if identity["authors"]:
+        config.author = ", ".join(identity["authors"])
+    if identity["site"]:
+        config.html_baseurl = identity["site"]
+    if identity["repository"]:
+        config.html_theme_options |= {"repository_url": identity["repository"], "use_repository_button": True}
+
+
+def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    if exception is None and app.builder.format == "html" and package and package.origin:
+        to = Path(app.outdir) / "_static" / "mathjax" / MATHJAX
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(package.origin).parent / "static" / "mathjax" / MATHJAX, to)
+
+
+def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    def names(asset: Any) -> str:
+        return f"{getattr(asset, 'filename', asset)} {getattr(asset, 'attributes', {}).get('body', '')}".lower()
+
+    for key in ("script_files", "css_files"):
+        context[key] = [asset for asset in context[key] if "thebe" not in names(asset)]
+
+
+def check_alt(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    for image in doctree.findall(nodes.image):
+        if not (image.get("alt") or "").strip():
+            logger.warning("image without alternative text: %s", image.get("uri"), location=(page, image.line))
+
+
+def outdated(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
+    """Write every page anew when a style sheet, picture or extension changed."""
+    files = [path for folder in ("_static", "_ext") for path in (Path(app.srcdir) / "book" / folder).rglob("*.*")]
+    newest = max(path.stat().st_mtime for path in files)
+    return [page for page, read in env.all_docs.items() if read < newest * 1e6]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("config-inited", configure, priority=900)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("html-page-context", drop_thebe)
+    app.connect("doctree-resolved", check_alt)
+    app.connect("env-get-outdated", outdated)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

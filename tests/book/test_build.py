@@ -1,0 +1,253 @@
+"""The build turns red when it must.  Each test breaks a small book and runs the real `make` on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+"""
+CHAPTER = (
+    HEADER
+    + """
+# A small chapter
+
+(trick-d01)=
+## One trick
+
+```{code-cell} ipython3
+from tricks_lib.experiment.claims import claim
+from tricks_lib.experiment.numbers import glue
+from tricks_lib.experiment.seeding import seeds
+from tricks_lib.experiment.statistics import paired
+
+gain = [1 + seed % 7 / 100 for seed in seeds("data/small", "train", 32)]
+glue("gain", gain[0])
+```
+
+The first gain is {glue:text}`gain:.2f`.
+
+```{code-cell} ipython3
+claim("d01-gain", "The arm gains.", paired(gain, [0.0] * 32), margin=0.5, unit="points", regime="made up")
+```
+"""
+)
+
+
+class Book:
+    """A copy of the build machinery with one small chapter."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self, *targets: str) -> subprocess.CompletedProcess[str]:
+        """Run make with this environment's packages and the copy's own `tricks_lib`."""
+        command = ["make", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.ready", *targets]
+        env = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {name: value for name, value in env.items() if not name.startswith(("PYTEST_", "MAKE", "TRICKS_"))}
+        return subprocess.run(command, cwd=self.folder, env=env, text=True, capture_output=True, timeout=300)
+
+    def fails(self, target: str, *words: str) -> None:
+        """Assert that ``target`` fails and that its own message tells why."""
+        run = self.make(target)
+        said = run.stdout + run.stderr
+        assert run.returncode != 0, f"make {target} should have failed:\n{said}"
+        missing = [word for word in words if word not in said]
+        assert not missing, f"make {target} does not say {missing}:\n{said}"
+
+    def succeeds(self, target: str) -> str:
+        run = self.make(target)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
+    def would_run(self) -> str:
+        """Return what the build says of the chapters it would run now."""
+        command = [sys.executable, "-m", "tools.notebooks", "list"]
+        return subprocess.run(command, cwd=self.folder, text=True, capture_output=True, check=True).stdout
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        text = path.read_text("utf8")
+        assert old in text, f"{name} does not hold {old!r}"
+        path.write_text(text.replace(old, new, 1), "utf8")
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf8")
+
+
+def copy_machinery(to: Path) -> None:
+    for name in ("Makefile", "_config.yml", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, to / name)
+    for name in ("tools", "tricks_lib", "book/_ext", "book/_static"):
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", "history*", "db"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the small book once; the tests break copies of it."""
+    book = Book(tmp_path_factory.mktemp("book"))
+    copy_machinery(book.folder)
+    book.write("_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n  - file: book/data/small\n")
+    book.write("book/index.md", "# A small book\n\n```{trick-index}\n```\n\n```{run-times}\n```\n")
+    book.write("book/data/small.md", CHAPTER)
+    book.write("book/references.bib", "")
+    trick = "{id: D01, part: Data, chapter: data/small, name: One trick, anchor: trick-d01}"
+    book.write("book/tricks.yml", f"tricks:\n  - {trick}\n")
+    book.edit("pyproject.toml", 'testpaths = ["tests", "tricks_lib"]', 'testpaths = ["tests"]')
+    book.write("tests/test_nothing.py", "def test_nothing():\n    pass\n")
+    book.succeeds("book")
+    return book.folder
+
+
+@pytest.fixture
+def book(built: Path, tmp_path: Path) -> Book:
+    return Book(shutil.copytree(built, tmp_path / "book", symlinks=True))
+
+
+def test_page_shows_the_checked_run(book: Book) -> None:
+    page = (book.folder / "_build/html/book/data/small.html").read_text("utf8")
+    (claim,) = json.loads((book.folder / "build/claims.json").read_text("utf8"))
+    (number,) = json.loads((book.folder / "build/numbers.json").read_text("utf8"))
+    times = json.loads((book.folder / "build/run_times.json").read_text("utf8"))
+    assert claim["chapter"] == "book/data/small" and claim["holds"] and claim["n"] == 32
+    assert claim["seconds"] > 0 and claim["margin"] == 0.5 and claim["low"] > 1
+    assert "The arm gains." in page and f'The first gain is <span class="pasted-text">{number["value"]:.2f}' in page
+    assert f"Run time: {times['book/data/small']['seconds']:.0f} s" in page
+    index = (book.folder / "_build/html/book/index.html").read_text("utf8")
+    assert "1 of 1" in index and "D01 One trick" in index
+
+
+def test_nothing_runs_again_when_nothing_changed(book: Book) -> None:
+    assert "to run: none" in book.would_run()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("book/data/small.md", "The first gain is", "Here the first gain is"),
+        ("tricks_lib/experiment/seeding.py", '"""', '"""Another docstring. '),
+        ("tricks_lib/device.py", "return torch", "return None or torch"),
+    ],
+    ids=["prose", "docstring", "a module that the chapter does not import"],
+)
+def test_what_the_run_cannot_notice_runs_nothing(book: Book, name: str, old: str, new: str) -> None:
+    book.edit(name, old, new)
+    assert "to run: none" in book.would_run()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("book/data/small.md", "/ 100", "/ 99"),
+        ("tricks_lib/experiment/seeding.py", "__all__ = [", '__all__ = ["new", '),
+        ("constraints.txt", "torch==2.13.0", "torch==2.13.1"),
+        ("book/data/grid.json", "1", "2"),
+    ],
+    ids=["cell", "function", "lock", "data"],
+)
+def test_what_the_run_can_notice_runs_it_again(book: Book, name: str, old: str, new: str) -> None:
+    if name.endswith(".json"):
+        path = book.folder / name
+        book.write(name, "1")
+        book.edit("book/data/small.md", "gain = [", f'size = open("{path}").read()\ngain = [')
+        book.succeeds("notebooks")
+    book.edit(name, old, new)
+    assert "to run: book/data/small" in book.would_run()
+
+
+def test_new_outputs_reach_the_page(book: Book) -> None:
+    book.edit("tricks_lib/experiment/statistics.py", "__all__ = [", '__all__ = ["new", ')
+    for name in (path for path in (book.folder / "build/executed").rglob("*.ipynb")):
+        assert "The arm gains." in name.read_text("utf8")
+    book.edit("tricks_lib/experiment/claims.py", "__all__ = [", 'print("said by the library")\n__all__ = [')
+    book.succeeds("book")
+    assert "said by the library" in (book.folder / "_build/html/book/data/small.html").read_text("utf8")
+
+
+def test_emptied_toc(book: Book) -> None:
+    book.write("_toc.yml", "")
+    book.fails("book", "_toc.yml names no page")
+
+
+def test_missing_page(book: Book) -> None:
+    book.edit("_toc.yml", "book/data/small", "book/data/smal")
+    book.fails("book", "_toc.yml names pages that do not exist: book/data/smal")
+
+
+def test_raising_cell(book: Book) -> None:
+    book.edit("book/data/small.md", "gain = [", 'raise RuntimeError("planted")\ngain = [')
+    book.fails("book", "planted", "book/data/small.ipynb")
+
+
+def test_claim_that_does_not_hold(book: Book) -> None:
+    book.edit("book/data/small.md", "1 + seed", "0.1 + seed")
+    for target in ("book", "test"):
+        book.fails(target, "book/data/small", "The arm gains.", "0.5", "0.13")
+
+
+def test_page_that_sphinx_would_execute(book: Book) -> None:
+    text = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n# Page\n\n```{code-cell}\nprint(1)\n```\n"
+    book.write("book/data/page.md", text)
+    book.edit("_toc.yml", "  - file: book/data/small\n", "  - file: book/data/small\n  - file: book/data/page\n")
+    book.fails("book", "Sphinx would have to execute this page itself", "page.md")
+
+
+def test_execution_mode_that_lets_sphinx_execute(book: Book) -> None:
+    book.edit("_config.yml", "execute_notebooks: cache", "execute_notebooks: force")
+    book.fails("book", "execute_notebooks must be 'cache'")
+
+
+def test_faulty_page(book: Book) -> None:
+    faults = {
+        "![](/book/_static/favicon.svg)": "image without alternative text",
+        "[there](nowhere.md)": "nowhere.md",
+        "{cite:p}`nobody1900`": "nobody1900",
+        "{glue:text}`nothing:.2f`": "nothing",
+        "{ref}`claim-d99-none`": "claim-d99-none",
+        "```{implementation} tricks_lib.device.no_such\n```": "no_such",
+    }
+    with (book.folder / "book/data/small.md").open("a") as page:
+        page.write("\n" + "\n\n".join(faults) + "\n")
+    book.fails("book", *faults.values())
+
+
+def test_cell_that_writes_to_stderr(book: Book) -> None:
+    book.edit("book/data/small.md", "gain = [", 'import sys\nprint("careless", file=sys.stderr)\ngain = [')
+    book.fails("book", "stderr")
+
+
+def test_number_that_no_seed_moves_is_found(book: Book) -> None:
+    book.edit("book/data/small.md", 'glue("gain", gain[0])', 'glue("gain", 1.5)')
+    book.succeeds("notebooks")
+    run = book.make("claims", "SEEDS=1")
+    assert run.returncode != 0 and "gain is the same under all seeds" in run.stdout, run.stdout + run.stderr
+
+
+def test_claims_hold_under_another_base(book: Book) -> None:
+    said = book.make("claims", "SEEDS=1")
+    assert said.returncode == 0 and "0 problems" in said.stdout, said.stdout + said.stderr
+
+
+def test_repro_finds_a_cell_that_says_something_else(book: Book) -> None:
+    assert "say the same twice" in book.succeeds("repro")
+    book.edit("book/data/small.md", "gain = [", "import time\nprint(time.time())\ngain = [")
+    book.fails("repro", "says something else the second time")
