@@ -23,7 +23,7 @@ book: notebooks  ## the book, in _build/html
 
 test: $(READY)  ## all tests: the library's, the book's, and every chapter
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
-	$(MAKE) --no-print-directory notebooks
+	$(BIN)/python -m tools.notebooks
 
 notebooks: $(READY)  # run the chapters that changed: `book` and `test` share this one execution
 	$(BIN)/python -m tools.notebooks

@@ -11,10 +11,10 @@ from tests import pretend_gpu
 
 torch.set_num_threads(1)  # two test processes on two cores: spinning threads would only get in each other's way
 
-CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
+DEVICES = ["cpu", pretend_gpu.NAME, *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-@pytest.fixture(params=["cpu", pretend_gpu.NAME, CUDA])
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The CPU, a pretend GPU that raises when devices mix, and a real one where there is one."""
     if request.param == pretend_gpu.NAME:

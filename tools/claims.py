@@ -62,7 +62,7 @@ def broken(claims: list[Record], where: str = "") -> list[str]:
     """Return a line for each enforced claim that does not hold."""
     return [
         f"{claim['chapter']}: {claim['id']} does not hold{where}: {claim['sentence']} "
-        f"mean {claim['mean']:.4g}, interval {claim['low']:.4g} to {claim['high']:.4g}, margin {claim['margin']:.4g}"
+        f"mean {claim['mean']}, interval {claim['low']} to {claim['high']}, margin {claim['margin']}"
         for claim in claims
         if claim["holds"] is False
     ]

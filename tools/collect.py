@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 
-from tools.chapters import BUILD, EXECUTED
+from tools.chapters import BUILD, EXECUTED, ROOT
 
 Record = dict[str, Any]
 
 
 def write(names: list[str], executed: Path = EXECUTED, folder: Path = BUILD) -> None:
     """Write the three collections of the executed chapters ``names`` into ``folder``."""
-    write_json(folder / "claims.json", claims(names, executed))
+    found = claims(names, executed)
+    if lost := registered_claims(names) - {record["id"] for record in found}:
+        raise SystemExit(f"claims of book/tricks.yml that no cell shows (last in its cell, no `;`): {sorted(lost)}")
+    write_json(folder / "claims.json", found)
     write_json(folder / "numbers.json", numbers(names, executed))
     write_json(folder / "run_times.json", run_times(names, executed))
 
@@ -40,6 +44,12 @@ def claims(names: list[str], executed: Path = EXECUTED) -> list[Record]:
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
         raise SystemExit(f"claims that share an id: {', '.join(twice)}")
     return found
+
+
+def registered_claims(names: list[str]) -> set[str]:
+    """Return the ids that the register lists for the chapters ``names``."""
+    tricks = yaml.safe_load((ROOT / "book" / "tricks.yml").read_text("utf8"))["tricks"]
+    return {one for trick in tricks if f"book/{trick['chapter']}" in names for one in trick.get("claims", [])}
 
 
 def numbers(names: list[str], executed: Path = EXECUTED) -> list[Record]:

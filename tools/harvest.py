@@ -35,9 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tell the kernel, which the first cell starts, whose chapter it runs."""
+    """Tell the kernel, which the first cell starts, whose chapter it runs; stop a chapter at its first failure."""
     if isinstance(item, IPyNbCell):
         os.environ["TRICKS_CHAPTER"] = _name(item.parent)
+        if not all(ok for ok, _, _ in item.parent.__dict__.get("tricks_run", [])):
+            pytest.skip("an earlier cell failed")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -110,7 +110,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     book.write("book/index.md", "# A small book\n\n```{trick-index}\n```\n\n```{run-times}\n```\n")
     book.write("book/data/small.md", CHAPTER)
     book.write("book/references.bib", "")
-    trick = "{id: D01, part: Data, chapter: data/small, name: One trick, anchor: trick-d01}"
+    trick = "{id: D01, part: Data, chapter: data/small, name: One trick, anchor: trick-d01, claims: [d01-gain]}"
     book.write("book/tricks.yml", f"tricks:\n  - {trick}\n")
     book.edit("pyproject.toml", 'testpaths = ["tests", "tricks_lib"]', 'testpaths = ["tests"]')
     book.write("tests/test_nothing.py", "def test_nothing():\n    pass\n")
@@ -202,6 +202,11 @@ def test_claim_that_does_not_hold(book: Book) -> None:
     book.edit("book/data/small.md", "1 + seed", "0.1 + seed")
     for target in ("book", "test"):
         book.fails(target, "book/data/small", "The arm gains.", "0.5", "0.13")
+
+
+def test_claim_that_is_never_shown(book: Book) -> None:
+    book.edit("book/data/small.md", 'regime="made up")', 'regime="made up");')
+    book.fails("book", "no cell shows", "d01-gain")
 
 
 def test_page_that_sphinx_would_execute(book: Book) -> None:

@@ -36,6 +36,8 @@ def test_broken_says_where_and_how_much() -> None:
     (said,) = broken([claim(holds=False, low=0.9)], " under the seed base 7")
     for word in ("book/data/x", "d01-gain", "It gains.", "0.9", "margin 1", "under the seed base 7"):
         assert word in said
+    (said,) = broken([claim(kind="exact", holds=False, low=None, high=None, n=None, z=None)])
+    assert "mean 2.0" in said
     assert "DOES NOT HOLD" in line(claim(holds=False))
 
 
