@@ -214,16 +214,18 @@ def claims(book: Register, root: Path) -> list[str]:
 
 
 def sources(book: Register, root: Path) -> list[str]:
-    """Every source is in the bibliography."""
-    path = root / "book/references.bib"
-    text = path.read_text("utf8") if path.is_file() else ""
+    """Every source is in the bibliography, and cited in the chapter of its trick."""
+    bibliography = root / "book/references.bib"
+    text = bibliography.read_text("utf8") if bibliography.is_file() else ""
     keys = set(re.findall(r"^\s*@\w+\s*\{\s*([^,\s]+)\s*,", text, re.MULTILINE))
-    wanted = [(trick.id, source) for trick in book.tricks for source in trick.sources or ()]
-    return [
-        f"{identity}: source {source} is not in book/references.bib"
-        for identity, source in wanted
-        if source not in keys
-    ]
+    found = []
+    for trick in book.tricks:
+        page = root / f"book/{trick.chapter}.md"
+        cited = set(re.findall(r"[\w-]+", page.read_text("utf8"))) if page.is_file() else set()
+        wanted = trick.sources or ()
+        found += [f"{trick.id}: source {one} is not in book/references.bib" for one in wanted if one not in keys]
+        found += [f"{trick.id}: source {one} is not cited in its chapter" for one in wanted if one not in cited]
+    return found
 
 
 def triples(book: Register, root: Path) -> list[str]:
@@ -279,7 +281,7 @@ def _is_public(symbol: str) -> bool:
         loaded = importlib.import_module(module)
     except (ImportError, ValueError):
         return False
-    return name in getattr(loaded, "__all__", []) and hasattr(loaded, name)
+    return module.startswith("tricks_lib.") and name in getattr(loaded, "__all__", []) and hasattr(loaded, name)
 
 
 def _is_texts(values: Any) -> bool:

@@ -1,0 +1,59 @@
+"""`tricks_lib.plots.embedding`: pictures of samples as points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from torch import Tensor
+
+from tricks_lib.plots.embedding import embedding_panels
+from tricks_lib.plots.style import COLORS
+
+Z = torch.tensor([[0.0, 1.0], [4.0, 1.0], [1.0, 2.0], [9.0, 3.0], [3.0, 7.0], [2.0, 8.0]])
+Y = torch.tensor([0, 3, 0, 3, 0, 3])
+
+
+def test_points_colors_and_names() -> None:
+    drawing = embedding_panels({"one": Z, "two": -Z}, Y)
+    for sign, title, panel in zip((1, -1), ("one", "two"), drawing.axes, strict=True):
+        assert panel.get_title() == title
+        clouds = [c for c in panel.collections if isinstance(c, PathCollection)]
+        for c, cloud, text in zip((0, 3), clouds, panel.texts, strict=True):
+            own = sign * Z[Y == c].numpy()
+            np.testing.assert_array_equal(np.asarray(cloud.get_offsets()), own)
+            assert to_hex(cloud.get_facecolor()[0]) == COLORS[c]  # type: ignore[index]
+            assert text.get_text() == str(c)
+            assert text.get_position() == tuple(np.median(own, axis=0))
+        assert (panel.get_xlabel(), panel.get_ylabel()) == ("coordinate 1", "coordinate 2")
+        assert panel.get_aspect() == 1
+
+
+def test_classes_may_have_names_and_axes_another() -> None:
+    drawing = embedding_panels({"one": Z}, Y, names=["cat", "", "", "dog"], axis="component")
+    assert [text.get_text() for text in drawing.axes[0].texts] == ["cat", "dog"]
+    assert drawing.axes[0].get_ylabel() == "component 2"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "y", "names", "message"),
+    [
+        ({}, Y, None, "pictures must hold at least one"),
+        ({"one": Z[:5]}, Y, None, r"one must have shape \(6, 2\), got \(5, 2\)"),
+        ({"one": Z.T}, Y, None, r"one must have shape \(6, 2\), got \(2, 6\)"),
+        ({"one": Z}, Y - 1, None, r"y must hold classes in \[0, 10\)"),
+        ({"one": Z}, Y + 7, None, r"y must hold classes in \[0, 10\)"),
+        ({"one": Z}, Y, "abc", r"y must hold classes in \[0, 3\)"),
+        ({"one": Z[:0]}, Y[:0], None, "one for each sample"),
+    ],
+)
+def test_panels_are_checked(pictures: dict[str, Tensor], y: Tensor, names: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        embedding_panels(pictures, y, names=names)
+
+
+def test_points_may_be_anywhere(device: torch.device) -> None:
+    drawing = embedding_panels({"one": Z.to(device)}, Y.to(device))
+    np.testing.assert_array_equal(np.asarray(drawing.axes[0].collections[0].get_offsets()), Z[Y == 0].numpy())

@@ -1,0 +1,416 @@
+"""The two halves of a training loop, `update` and `evaluate`, and checkpoints that resume it bit for bit."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from tricks_lib.learning import checkpoint
+
+__all__ = ["evaluate", "load_checkpoint", "save_checkpoint", "update"]
+
+Score = Callable[[Any, Any], Tensor]  # (outputs, targets) -> mean over the batch, a tensor of shape ()
+
+
+def update(
+    model: nn.Module,
+    batches: Iterable[Any],
+    loss: Score,
+    optimizer: Optimizer,
+    *,
+    metrics: Mapping[str, Score] | None = None,
+    device: torch.device | str | None = None,
+    schedule: LRScheduler | None = None,
+    max_norm: float | None = None,
+    progress: bool = False,
+) -> dict[str, float]:
+    r"""Train for one pass over the batches.
+
+    For every batch: clear the gradients, forward, loss, backward, clip (if asked to), optimizer step, schedule
+    step. A batch whose loss is not finite ends the pass before it changes a parameter.
+
+    Parameters
+    ----------
+    model
+        Called as ``model(inputs)``. A model in eval mode is put into train mode as a whole. In a model that is in
+        train mode already, the submodules that are in eval mode stay so: to freeze batch norm, call
+        ``model.train()``, then ``model.norm.eval()``. After the pass every module has the flag it came with.
+    batches
+        Iterable of pairs ``(inputs, targets)``, such as a ``DataLoader``. Each of the two is a tensor, or tuples,
+        lists and dicts of tensors. The batch size is the length of the first tensor in the targets (if there is
+        none, in the inputs).
+    loss
+        Maps (outputs, targets) to the *mean over the batch*, a tensor of shape ``()``.
+    optimizer
+        Gradients of its parameters are cleared before each batch; those of the last batch stay readable.
+    metrics
+        More to average, by name: functions of (outputs, targets) that return a batch mean. They see the outputs
+        that the step is computed from (so with dropout on). They may be NaN; the loss may not.
+    device
+        Where the batches are moved; default: the device of the model's first parameter. The model is not moved.
+    schedule
+        Advanced once per *optimizer step*, not per epoch, as in ``LambdaLR(optimizer, multiplier_of_the_step)``.
+    max_norm
+        Bound on the norm of the gradients of all the optimizer's parameters, taken as one vector.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    dict[str, float]
+        ``"loss"`` and the metrics, averaged over the samples: a short last batch counts for what it holds.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss, or a gradient norm to be clipped, is not finite. Earlier batches have been trained on; the
+        parameters and the optimizer are as this batch found them (batch norm's running statistics are not: they
+        belong to the forward pass).
+    TypeError, ValueError
+        If a batch is not a pair, the loss not a scalar or declared as a sum, or there is no batch at all.
+
+    Notes
+    -----
+    With :math:`n_b` samples in batch :math:`b`, and its mean :math:`\ell_b` under the parameters of that moment,
+
+    .. math:: \bar\ell = \sum_b n_b \ell_b \Big/ \sum_b n_b ,
+
+    summed in float64. To look at the loss before the step, the program must wait for the device once per batch;
+    sums kept on the device would save nothing. A batch mean that does not divide by the number of samples (class
+    weights, ignored targets) is averaged all the same, but the result is then no mean over samples.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.randn(20, 3)
+    >>> batches = list(zip(x.split(8), x.sum(1, keepdim=True).split(8)))
+    >>> model = nn.Linear(3, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> for epoch in range(30):
+    ...     averages = update(model, batches, nn.functional.mse_loss, optimizer)
+    >>> averages["loss"] < 1e-3
+    True
+    """
+    _check_arguments(loss, metrics, optimizer, schedule, max_norm)
+    averages = _Averages(metrics)
+    with _mode(model, training=True):
+        for batch in _moved(batches, device or _device(model), progress):
+            optimizer.zero_grad(set_to_none=True)
+            outputs = model(batch.inputs)
+            value = loss(outputs, batch.targets)
+            averages.add(batch, outputs, value)  # raises if the loss is not finite
+            value.backward()  # type: ignore[no-untyped-call]
+            if max_norm is not None:
+                _clip(optimizer, max_norm, batch)
+            optimizer.step()
+            if schedule is not None:
+                schedule.step()
+    return averages.result()
+
+
+def evaluate(
+    model: nn.Module,
+    batches: Iterable[Any],
+    loss: Score,
+    *,
+    metrics: Mapping[str, Score] | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> dict[str, float]:
+    """Average the loss and the metrics over the samples, and leave everything as it was.
+
+    The whole model is in eval mode for the pass; after it, or after an exception, every module has the flag it
+    came with. No gradient is recorded and none is touched. torch's global random states are put back (a
+    ``DataLoader`` draws from them even when it does not shuffle), so that evaluating more or less often does not
+    change the training around it. A generator that the caller gave to the loader belongs to the caller.
+
+    Parameters
+    ----------
+    model, batches, loss, metrics, device, progress
+        As for `update`.
+
+    Returns
+    -------
+    dict[str, float]
+        ``"loss"`` and the metrics, averaged over the samples as in `update`.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss of a batch is not finite.
+    TypeError, ValueError
+        As `update`.
+
+    Notes
+    -----
+    Runs under ``torch.no_grad``, not ``torch.inference_mode``: what a model or a data set computes here and keeps
+    (a mask, a table of positions) can be used in training later, and a metric may switch gradients on.
+
+    Examples
+    --------
+    >>> model = nn.Identity()
+    >>> batches = [(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)), (torch.tensor([4.0]), torch.zeros(1))]
+    >>> evaluate(model, batches, nn.functional.l1_loss)
+    {'loss': 2.5}
+    """
+    _check_arguments(loss, metrics)
+    averages = _Averages(metrics)
+    with _mode(model, training=False), checkpoint.random_states_kept(), torch.no_grad():
+        for batch in _moved(batches, device or _device(model), progress):
+            outputs = model(batch.inputs)
+            averages.add(batch, outputs, loss(outputs, batch.targets))
+    return averages.result()
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    model: nn.Module,
+    optimizer: Optimizer | None = None,
+    schedule: LRScheduler | None = None,
+    generators: Mapping[str, torch.Generator] | None = None,
+    **extra: Any,
+) -> None:
+    """Write all that a run needs to go on after an epoch as if it had never stopped.
+
+    The file holds the states of the parts given, torch's global random states (of the CPU and the accelerator; not
+    those of NumPy or ``random``) and the extra values. It appears under its name only when it is complete: a run
+    that dies while saving leaves the previous checkpoint as it was.
+
+    Parameters
+    ----------
+    path
+        The file; one process at a time may write it. It is first written as ``.<name>.tmp`` beside it; what a
+        killed run leaves there, the next save replaces.
+    model, optimizer, schedule
+        Their ``state_dict`` is stored, tensors on the CPU. A `LambdaLR` multiplier that is a frozen dataclass is
+        not: it comes from the code, like the layers of the model.
+    generators
+        By name. With the generator of a ``DataLoader`` among them, the order of the samples goes on, too.
+    **extra
+        Plain data to get back: numbers, strings, tensors, and dicts, lists, tuples, sets of them.
+
+    Raises
+    ------
+    TypeError
+        If something is not plain data; the message says what. Nothing is written then.
+    ValueError
+        If the optimizer steps a parameter that the model does not hold, as nothing would save it.
+
+    Examples
+    --------
+    See `load_checkpoint`.
+    """
+    parts = _parts(model, optimizer, schedule, generators)
+    checkpoint.write(path, checkpoint.capture(parts, extra))
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    model: nn.Module,
+    optimizer: Optimizer | None = None,
+    schedule: LRScheduler | None = None,
+    generators: Mapping[str, torch.Generator] | None = None,
+    map_location: torch.device | str | None = None,
+) -> dict[str, Any]:
+    """Put a saved run back into its parts, all of them or none, and return the extra values.
+
+    Pass the parts that were saved, built as they were then: the run then goes on bit for bit, torch's global
+    random states included. Pass the model alone to take only the weights out of a larger checkpoint: nothing
+    else is touched, the random states neither.
+
+    Parameters
+    ----------
+    path
+        A file of `save_checkpoint`. It is read with ``weights_only=True``: no code in it is run.
+    model, optimizer, schedule, generators
+        What to restore. Everything stays on the device that it is on.
+    map_location
+        Where tensors among the extra values go; default: the CPU.
+
+    Returns
+    -------
+    dict[str, Any]
+        The extra values that were saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or is no checkpoint, or if it does not fit the parts; the message says which part,
+        and which parameter (its shape and dtype count). Nothing has been changed then.
+
+    Notes
+    -----
+    Random states of accelerators that this machine lacks are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> model = nn.Linear(3, 2)
+    >>> optimizer = torch.optim.AdamW(model.parameters())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_checkpoint(f"{folder}/run.pt", model=model, optimizer=optimizer, epoch=7)
+    ...     nn.init.zeros_(model.weight).sum().item()
+    ...     load_checkpoint(f"{folder}/run.pt", model=model, optimizer=optimizer)
+    0.0
+    {'epoch': 7}
+    >>> bool(model.weight.any())
+    True
+    """
+    content = checkpoint.read(path)
+    checkpoint.restore(_parts(model, optimizer, schedule, generators), content, path)
+    return {name: _to(map_location, value) for name, value in content["extra"].items()}
+
+
+class _Batch(NamedTuple):
+    number: int
+    size: int
+    inputs: Any
+    targets: Any
+
+
+class _Averages:
+    """Sums of size * (batch mean), as Python floats, which are float64."""
+
+    def __init__(self, metrics: Mapping[str, Score] | None) -> None:
+        self.metrics = metrics or {}
+        self.sums = dict.fromkeys(["loss", *self.metrics], 0.0)
+        self.samples = 0
+
+    def add(self, batch: _Batch, outputs: Any, loss: Tensor) -> None:
+        values = {"loss": _number("loss", loss)}
+        _check_finite("loss", values["loss"], batch)
+        with torch.no_grad():
+            values |= {name: _number(name, metric(outputs, batch.targets)) for name, metric in self.metrics.items()}
+        for name, value in values.items():
+            self.sums[name] += batch.size * value
+        self.samples += batch.size
+
+    def result(self) -> dict[str, float]:
+        if not self.samples:
+            raise ValueError("batches is empty: an iterator that is used up, or a loader that drops its only batch?")
+        return {name: total / self.samples for name, total in self.sums.items()}
+
+
+def _check_arguments(
+    loss: Score,
+    metrics: Mapping[str, Score] | None,
+    optimizer: Optimizer | None = None,
+    schedule: LRScheduler | None = None,
+    max_norm: float | None = None,
+) -> None:
+    if getattr(loss, "reduction", "mean") == "sum":
+        raise ValueError('loss must be a mean over the batch, but has reduction="sum"; scale the learning rate')
+    if "loss" in (metrics or {}):
+        raise ValueError('metrics must not use the name "loss": the result has the loss under it')
+    if getattr(schedule, "optimizer", optimizer) is not optimizer:
+        raise ValueError("schedule drives another optimizer than the one passed as optimizer")
+    if max_norm is not None and not max_norm > 0:
+        raise ValueError(f"max_norm must be positive, got {max_norm}")
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Train or eval mode; then each module's own flag again."""
+    before = model.training
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        if not (training and before):  # a model in train mode is as the caller wants it, frozen parts included
+            model.train(training)
+        yield
+    finally:
+        model.train(before)  # a model may do more in its own train() than set flags
+        for module, flag in flags:
+            module.training = flag
+
+
+def _device(model: nn.Module) -> torch.device | None:
+    parameter = next(model.parameters(), None)
+    return None if parameter is None else parameter.device
+
+
+def _moved(batches: Iterable[Any], device: torch.device | str | None, progress: bool) -> Iterator[_Batch]:
+    if progress:
+        from tqdm import tqdm  # here: who shows no bar need not load it
+
+        batches = tqdm(batches, leave=False)
+    for number, batch in enumerate(batches):
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise TypeError(f"batches must hold pairs (inputs, targets), but {_ordinal(number)} is {_brief(batch)}")
+        inputs, targets = (_to(device, part) for part in batch)
+        size = next((len(x) for x in _tensors([targets, inputs]) if x.ndim), 0)
+        if not size:
+            raise ValueError(f"{_ordinal(number)} holds no samples: {_brief(batch)}")
+        yield _Batch(number, size, inputs, targets)
+
+
+def _to(device: torch.device | str | None, data: Any) -> Any:
+    """Move what can be moved, in tuples, lists and dicts, too; pass on the rest."""
+    if device is None:
+        return data
+    if hasattr(data, "to"):
+        return data.to(device)
+    if isinstance(data, Mapping):
+        return {key: _to(device, value) for key, value in data.items()}
+    if isinstance(data, tuple | list):
+        moved = [_to(device, value) for value in data]
+        return type(data)(*moved) if hasattr(data, "_fields") else type(data)(moved)
+    return data
+
+
+def _tensors(data: Any) -> Iterator[Tensor]:
+    if isinstance(data, Tensor):
+        yield data
+    elif isinstance(data, Mapping | tuple | list):
+        for value in data.values() if isinstance(data, Mapping) else data:
+            yield from _tensors(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must return a tensor of shape (), got {type(value).__name__}")
+    if value.ndim:
+        raise ValueError(f"{name} must return the mean over the batch, of shape (), got shape {tuple(value.shape)}")
+    return float(value.item())
+
+
+def _check_finite(name: str, value: float, batch: _Batch) -> None:
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"{name} is {value} at {_ordinal(batch.number)}. Usual causes: a learning rate that is too high, the log "
+            "of 0 or a division by it, inputs that are not finite. The parameters are as they were before this batch."
+        )
+
+
+def _clip(optimizer: Optimizer, max_norm: float, batch: _Batch) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+    _check_finite("the norm of the gradients", norm.item(), batch)
+
+
+def _ordinal(number: int) -> str:
+    return f"batch {number} (counted from 0)"
+
+
+def _brief(data: Any) -> str:
+    if isinstance(data, Tensor):
+        return f"a tensor of shape {tuple(data.shape)}"
+    if isinstance(data, tuple | list):
+        return f"a {type(data).__name__} of {len(data)}: " + ", ".join(_brief(x) for x in data[:3])
+    return f"a {type(data).__name__}"
+
+
+def _parts(model: nn.Module, optimizer: Any, schedule: Any, generators: Any) -> dict[str, Any]:
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "generators": generators or None}
+    return {name: part for name, part in parts.items() if part is not None}
