@@ -596,7 +596,7 @@ def test_no_batches() -> None:
         lambda: update(line(), used_up, half_square, sgd(line())),
         lambda: evaluate(line(), DataLoader(TensorDataset(*data(3)), batch_size=8, drop_last=True), half_square),
     ):
-        with pytest.raises(ValueError, match="^batches is empty"):
+        with pytest.raises(ValueError, match=r"^batches is empty"):
             run()
 
 
