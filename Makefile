@@ -32,11 +32,12 @@ serve: book  ## build the book, serve it and open it in the browser
 	(sleep 1; $(BIN)/python -m webbrowser -t http://127.0.0.1:$(PORT)/) &
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-lint: $(READY)  ## style, types and layers
+lint: $(READY)  ## style, types, layers, and the rules of the book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.rules
 
 claims: notebooks  ## all claims with their spare; SEEDS=5 tries them under five fresh seed bases
 	$(BIN)/python -m tools.claims $(SEEDS)

@@ -53,6 +53,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "tests: skips_say_why": ("tests/test_x.py", "import pytest\npytest.skip()\n", "pytest.skip"),
     "chapters: standard_header": (str(HERE), CHAPTER.replace("0.13", "0.12"), ""),
     "chapters: plain_python": (str(HERE), CHAPTER + cell("%time f()"), "%time"),
+    "chapters: narrow_cells": (str(HERE), CHAPTER + cell(f"wide = '{'x' * 96}'"), "wide ="),
     "chapters: short_cells": (str(HERE), CHAPTER + cell("y = 1\n" * 26), "```{code-cell} ipython3\ny = 1"),
     "chapters: first_cell_sets_up": (str(HERE), CHAPTER.replace("num_threads(1)", "num_threads(2)"), "import torch"),
     "chapters: nothing_is_hidden": (

@@ -96,6 +96,12 @@ def test_the_limit_of_a_cell_is_25_lines_of_which_options_are_none():
     assert chapters.short_cells(HERE, cell("x = 1\n" * 26, options) + cell("x") * 2)
 
 
+def test_the_limit_of_a_line_is_100_characters():
+    assert chapters.narrow_cells(HERE, chapter(cell("x = 1"), cell("#" * 100))) == []
+    text = chapter(cell("x = 1"), cell("x = 2\n" + "#" * 101, ":tags: [hide-input]\n"))
+    assert lines(chapters.narrow_cells(HERE, text)) == [line_of(text, "#" * 101)]
+
+
 def test_the_median_cell_counts_lines_that_are_not_blank():
     assert chapters.short_cells(HERE, cell("x\n\ny\n\nz\n\na\n\nb")) == []
     assert len(chapters.short_cells(HERE, cell("x\n" * 6))) == 1
@@ -110,6 +116,7 @@ def test_the_median_cell_counts_lines_that_are_not_blank():
         ("device = default_device()", "default_device", 1),
         ("import default_device", "import default_device as dd", 1),
         ("set_num_threads(1)", "set_num_threads()", 1),
+        ("set_num_threads(1)", "set_num_threads(2)", 1),
     ],
 )
 def test_the_first_cell_sets_threads_and_device(old, new, count):
@@ -160,6 +167,11 @@ def test_a_cell_that_draws_is_described(body, is_drawing):
     assert bool(chapters.drawings_are_described(HERE, chapter(cell(body)))) == is_drawing
     for options in (DESCRIBED, COLONS):
         assert chapters.drawings_are_described(HERE, chapter(cell(body, options))) == []
+
+
+def test_a_cell_that_says_it_makes_a_figure_says_all_of_it():
+    options = DESCRIBED.replace("alt: Two lines.", "")
+    assert len(chapters.drawings_are_described(HERE, chapter(cell("x", options)))) == 1
 
 
 def test_a_function_of_the_chapter_that_draws_makes_later_cells_draw():

@@ -12,6 +12,7 @@ from tools.rules import library, sizes, words
 
 FINE = {
     library.no_cuda: [
+        '"""cuda is one of many."""',
         '"""Runs on cuda."""\n# "cuda"\nx.to(device)',
         "torch.cuda.is_available()",
         'd.type == "mps"',

@@ -168,6 +168,7 @@ def test_distance_of_integers_has_the_dtype_of_the_means() -> None:
     distance = distance_to_class_mean(x, torch.tensor([0]), torch.tensor([[203.0, 7.0]], dtype=torch.float64))
     assert distance.tolist() == [5.0]
     assert distance.dtype == torch.float64
+    assert distance_to_class_mean(normal(1, 2), torch.tensor([0]), torch.zeros(1, 2)).dtype == torch.float32
 
 
 def test_distance_has_the_right_gradient() -> None:
@@ -291,7 +292,7 @@ def test_fewer_samples_than_features() -> None:
 
 
 def batches_of_tensors() -> list[Tensor]:
-    return [X[:7], X[7:7], X[7:8], X[8:]]
+    return [X[:0], X[:7], X[7:7], X[7:8], X[8:]]
 
 
 @pytest.mark.parametrize(
@@ -526,6 +527,12 @@ def test_a_picture_that_is_turned_scaled_and_moved_keeps_everything() -> None:
     turn, _ = torch.linalg.qr(normal(3, 3, seed=1))
     assert (neighborhood_preservation(x, 7 * x @ turn + 3, 5) == 1).all()
     assert (neighborhood_preservation(x, normal(20, 2, seed=2), 19) == 1).all()
+
+
+def test_points_far_from_zero_keep_their_neighbors() -> None:
+    """Distances by matrix products would cancel here."""
+    x = (normal(30, 4) * 2**16).round() / 2**16  # multiples of 2**-16: adding 2**30 is exact
+    assert (neighborhood_preservation(x + 2.0**30, x, 5) == 1).all()
 
 
 def test_chance_keeps_k_of_the_others() -> None:

@@ -45,12 +45,13 @@ def test_notes_stand_above_their_images() -> None:
         x, y = text.get_position()
         top, left = round(y) + 1, round(x - 2)
         np.testing.assert_array_equal(mosaic[top : top + 5, left : left + 4], IMAGES[n].numpy())
-        assert not mosaic[top - 7 : top, left : left + 4].any()  # room for the note
+        assert top >= 7 and not mosaic[top - 7 : top, left : left + 4].any()  # room for the note
 
 
 def test_dark_is_ink_on_a_common_scale() -> None:
     picture = image_grid(IMAGES).axes[0].get_images()[0]
     assert picture.get_clim() == (0, IMAGES.max())
+    assert image_grid(IMAGES[:1]).axes[0].get_images()[0].get_clim() == (0, IMAGES[0].max())
     assert picture.to_rgba(np.array([0.0]))[0, :3].min() == 1
     assert picture.to_rgba(np.array([float(IMAGES.max())]))[0, :3].max() == 0
 

@@ -24,6 +24,7 @@ __all__ = [
     "first_cell_sets_up",
     "imports_public_names",
     "is_chapter",
+    "narrow_cells",
     "nothing_is_hidden",
     "plain_python",
     "reads_and_shows_nothing_itself",
@@ -37,7 +38,7 @@ HEADER = {
     "jupytext": {"text_representation": {"extension": ".md", "format_name": "myst", "format_version": 0.13}},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
 }
-LONGEST, TYPICAL = 25, 5.5
+LONGEST, TYPICAL, WIDEST = 25, 5.5, 100
 READERS = """open numpy.load numpy.loadtxt numpy.genfromtxt torch.load pathlib.Path matplotlib.pyplot.imread
 pandas.read_csv PIL.Image.open""".split()
 PLT = "matplotlib.pyplot."
@@ -105,6 +106,16 @@ def short_cells(path: Path, text: str) -> list[str]:
     return found + (
         [at(path, 1, f"the median cell has {middle:g} lines, more than {TYPICAL}")] if middle > TYPICAL else []
     )
+
+
+def narrow_cells(path: Path, text: str) -> list[str]:
+    """No line of a cell is wider than the page: a reader should not have to scroll sideways."""
+    return [
+        at(path, cell.body_line + number, f"{len(line)} characters in a line of a cell, more than {WIDEST}: break it")
+        for cell in cells(text)
+        for number, line in enumerate(cell.body.splitlines())
+        if len(line) > WIDEST
+    ]
 
 
 def first_cell_sets_up(path: Path, text: str) -> list[str]:

@@ -96,6 +96,7 @@ RULES: dict[str, Check] = {
             chapters.standard_header,
             chapters.plain_python,
             chapters.short_cells,
+            chapters.narrow_cells,
             chapters.first_cell_sets_up,
             chapters.nothing_is_hidden,
             chapters.drawings_are_described,

@@ -287,7 +287,7 @@ def split(
         return list(order[: sum(lengths)].split_with_sizes(lengths))
     labels, draw = _labels(n, stratify), _permutation(n, generator)
     _, counts = torch.unique(labels, return_counts=True)  # sorted, as are the labels below
-    owner = torch.empty(n, dtype=torch.int64)  # of each index: its part
+    owner = torch.empty(n, dtype=torch.int64, device="cpu")  # of each index: its part
     owner[draw[labels[draw].argsort(stable=True)]] = _shares(counts.tolist(), lengths)
     # Listed in an order of its own: who is drawn early within a class would else stand early in the part too.
     return [order[owner[order] == part] for part in range(len(lengths))]
@@ -339,8 +339,8 @@ def _apportion(n: int, fractions: Sequence[float]) -> list[int]:
 def _shares(counts: list[int], lengths: list[int]) -> Tensor:
     """Return the part of each index, -1 for none, when the classes come one after the other."""
     table = _round_table(counts, [*lengths, sum(counts) - sum(lengths)])
-    parts = torch.tensor([*range(len(lengths)), -1]).repeat(len(counts))
-    return parts.repeat_interleave(torch.tensor(table, dtype=torch.int64).flatten())
+    parts = torch.tensor([*range(len(lengths)), -1], device="cpu").repeat(len(counts))
+    return parts.repeat_interleave(torch.tensor(table, dtype=torch.int64, device="cpu").flatten())
 
 
 def _round_table(rows: list[int], columns: list[int]) -> list[list[int]]:
