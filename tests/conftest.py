@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import torch
 
 from tests import pretend_gpu
 
+pretend_gpu.register()  # before the first backward pass of the process: autograd counts the devices then, once
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 torch.set_num_threads(1)  # two test processes on two cores: spinning threads would only get in each other's way
 
 DEVICES = ["cpu", pretend_gpu.NAME, *(["cuda"] if torch.cuda.is_available() else [])]
@@ -17,8 +21,6 @@ DEVICES = ["cpu", pretend_gpu.NAME, *(["cuda"] if torch.cuda.is_available() else
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The CPU, a pretend GPU that raises when devices mix, and a real one where there is one."""
-    if request.param == pretend_gpu.NAME:
-        pretend_gpu.register()
     return torch.device(request.param)
 
 

@@ -60,7 +60,8 @@ What changes?
 """
 CLAIM = """
 ```{code-cell} ipython3
-claim("d03-constant", "Some pixels never change.", spread(seeds("data/looking", "data", 8)), margin=0.1)
+number = spread(seeds("data/looking", "data", 8))
+claim("d03-constant", "Some pixels never change.", number, margin=0.1)
 ```
 """
 TAKEAWAYS = """

@@ -216,7 +216,7 @@ def test_idx_places_the_last_dimension_fastest() -> None:
         assert x[index].item() == place
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from(sorted(TYPES)), st.lists(st.integers(0, 5), min_size=1, max_size=5), st.randoms())
 def test_idx_round_trip(kind: int, shape: list[int], random) -> None:
     code, width = TYPES[kind]
@@ -296,7 +296,7 @@ def test_the_generator_moves_on_and_repeats() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(labels_and_sizes, st.integers(0, 2**32))
 def test_parts_are_disjoint_of_the_right_length_and_keep_the_shares(
     drawn: tuple[list[int], list[int]], seed: int
@@ -329,7 +329,7 @@ def test_shares_are_kept_where_rounding_one_part_after_the_other_would_not() -> 
         assert ((table >= shares.floor()) & (table <= shares.ceil())).all()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(0, 320))
 def test_one_part_is_rounded_by_largest_remainder(counts: list[int], size: int) -> None:
     n = sum(counts)
@@ -364,7 +364,7 @@ def test_fractions_are_rounded_to_the_right_total(n: int, fractions: list[float]
     assert [len(part) for part in split(n, fractions, generator=seeded(0))] == lengths
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 300), st.lists(st.floats(0, 1), max_size=6))
 def test_fractions_are_kept_within_one(n: int, weights: list[float]) -> None:
     total = max(sum(weights), 1.0)

@@ -21,18 +21,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR, MultiStepLR, OneCycleLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests import pretend_gpu
 from tricks_lib.learning import checkpoint
 from tricks_lib.learning.loop import load_checkpoint, save_checkpoint, update
-
-pretend_gpu.register()  # before the first backward pass of the process: autograd counts the devices then, once
 
 Point = namedtuple("Point", "x y")
 
@@ -209,6 +206,7 @@ def test_the_model_alone_takes_the_weights_and_nothing_else(path: Path) -> None:
     run, other = Run(), Run(seed=77)
     run.train()
     save_checkpoint(path, **run.parts, epoch=1)
+    torch.rand(3)  # away from the random state in the file
     rest = bits([other.optimizer.state_dict(), other.schedule.state_dict(), torch.get_rng_state()])
     assert load_checkpoint(path, model=other.model) == {"epoch": 1}
     assert bits(other.model.state_dict()) == bits(run.model.state_dict())
@@ -314,7 +312,6 @@ def typed(value: Any) -> Any:
     return type(value), value.hex() if isinstance(value, float) else None
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(PLAIN)
 def test_plain_data_come_back(value: Any) -> None:
     buffer = io.BytesIO()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,8 +20,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tests import pretend_gpu
 from tricks_lib.learning.loop import evaluate, update
-
-pretend_gpu.register()  # before the first backward pass of the process: autograd counts the devices then, once
 
 FEATURES, HIDDEN, CLASSES, SAMPLES = 5, 7, 3, 43
 Pair = namedtuple("Pair", "inputs targets")
@@ -227,7 +225,6 @@ def test_a_metric_may_be_nan_and_is_averaged_over_samples() -> None:
     assert math.isnan(result["nan"]) and result["size"] == (3 * 3 + 1 * 1) / 4
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8))
 def test_any_partition_gives_the_mean_of_the_whole(sizes: list[int]) -> None:
     x, y = data(sum(sizes))

@@ -50,8 +50,8 @@ def load_mnist_small(*, side: int = 28) -> ImageData:
     """Load 5,000 training digits and all 10,000 test digits of MNIST from the package.
 
     The training digits are the first 500 of each class, in the order of the file. The test digits are the
-    whole official test set in its order: the first 5,000 come from another source than the last 5,000 and are
-    easier, so do not cut it in two.
+    whole official test set in its order: its halves come from two sources and are not equally hard, so do not
+    cut it in two.
 
     Parameters
     ----------
