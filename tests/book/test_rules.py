@@ -67,7 +67,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "```{code-cell} ipython3\n---",
     ),
     "chapters: reads_and_shows_nothing_itself": (str(HERE), CHAPTER + cell("open('a.txt')"), "open("),
-    "chapters: seeds_are_its_own": (str(HERE), CHAPTER.replace('"data/looking"', '"data/whitening"'), "claim("),
+    "chapters: seeds_are_its_own": (str(HERE), CHAPTER.replace('"data/looking"', '"data/whitening"'), "number = spread("),
     "chapters: exercises_have_solutions": (
         str(HERE),
         CHAPTER.replace("{solution-start} ex-c", "{solution-start} ex-d"),
