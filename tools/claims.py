@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import shutil
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ from tools.chapters import BUILD
 from tools.notebooks import execute
 
 Record = dict[str, Any]
+BASES = BUILD / "bases"
 
 
 def main(arguments: list[str]) -> int:
@@ -26,6 +28,7 @@ def main(arguments: list[str]) -> int:
     kinds = [claim["kind"] for claim in claims]
     print(f"{len(claims)} claims:", ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
     bases = [secrets.randbelow(2**31) for _ in range(int(arguments[0]))] if arguments else []
+    shutil.rmtree(BASES, ignore_errors=True)
     problems = broken(claims) + [line for base in bases for line in _broken_under(base)]
     if bases:
         runs = [_numbers_under(base) for base in bases]
@@ -92,13 +95,13 @@ def unmoved(runs: list[list[Record]], first: list[Record]) -> list[str]:
 
 def _broken_under(base: int) -> list[str]:
     names = chapters.chapters()
-    if execute(names, BUILD / f"base-{base}", strict=False, seed=base):
+    if execute(names, BASES / str(base), strict=False, seed=base):
         return [f"a chapter does not run under the seed base {base}"]
-    return broken(collect.claims(names, BUILD / f"base-{base}"), f" under the seed base {base}")
+    return broken(collect.claims(names, BASES / str(base)), f" under the seed base {base}")
 
 
 def _numbers_under(base: int) -> list[Record]:
-    folder = BUILD / f"base-{base}"
+    folder = BASES / str(base)
     return collect.numbers([name for name in chapters.chapters() if (folder / f"{name}.ipynb").is_file()], folder)
 
 

@@ -71,7 +71,9 @@ def _keep(file: IPyNbFile, run: list[tuple[bool, float, list[Any]]]) -> None:
         f"torch {version('torch')}",
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, out)
+    part = out.with_suffix(".part")
+    nbformat.write(notebook, part)
+    os.replace(part, out)  # in one step: a killed build leaves no half a run
 
 
 def _files_read(kernel: Any) -> list[str]:

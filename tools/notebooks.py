@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
@@ -81,6 +82,7 @@ def repro(names: list[str]) -> int:
 def feed_sphinx(names: list[str]) -> None:
     """Put the executed copies where Sphinx looks for them, so that it executes nothing."""
     store = get_cache(JUPYTER_CACHE)
+    store.clear_cache()  # what no chapter left there today must not be shown
     for name in names:
         notebook = nbformat.read(EXECUTED / f"{name}.ipynb", as_version=4)
         seconds = sum(notebook.metadata.pop("tricks")["seconds"])
@@ -105,4 +107,6 @@ def _differences(name: str, first: Path, second: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    BUILD.mkdir(exist_ok=True)
+    with FileLock(BUILD / ".lock"):  # `make book` beside `make test` waits, and finds the work done
+        sys.exit(main(sys.argv[1:]))
