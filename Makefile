@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
+# What a shell exports for one's own experiments is no business of the build.
+unexport TRICKS_SEED TRICKS_STRICT PYTEST_ADDOPTS
+
 .DEFAULT_GOAL := help
 .PHONY: help book test notebooks serve lint claims repro clean
 

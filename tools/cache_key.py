@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import platform
+import sysconfig
 from collections.abc import Iterable
+from functools import lru_cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ def cache_key(notebook: Any, files: Iterable[str], root: Path) -> Key:
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return {
         "cells": _hash(repr(cells).encode()),
-        "lock": _hash((root / "constraints.txt").read_bytes() + platform.python_version().encode()),
+        "lock": _hash((root / "constraints.txt").read_bytes() + _installed().encode()),
         "files": {name: _content(root / name) for name in sorted(files)},
     }
 
@@ -25,6 +28,14 @@ def cache_key(notebook: Any, files: Iterable[str], root: Path) -> Key:
 def is_fresh(key: Key | None, notebook: Any, root: Path) -> bool:
     """Tell whether the run that left ``key`` is still the run of ``notebook`` under ``root``."""
     return key is not None and key == cache_key(notebook, key["files"], root)
+
+
+@lru_cache
+def _installed() -> str:
+    """Return Python's version and those of all packages: what is installed counts, not what the lock asks for."""
+    site = sysconfig.get_path("purelib")  # not sys.path, which is another one under pytest
+    packages = sorted(f"{one.name}=={one.version}" for one in distributions(path=[site]))
+    return "\n".join([platform.python_version(), *packages])
 
 
 def _content(path: Path) -> str:

@@ -22,6 +22,9 @@ def pages(root: Path = ROOT) -> list[str]:
     missing = [name for name in names if not (root / f"{name}.md").is_file()]
     if missing:
         raise SystemExit(f"_toc.yml names pages that do not exist: {', '.join(missing)}")
+    there = {path.relative_to(root).with_suffix("").as_posix() for path in (root / "book").rglob("*.md")}
+    if lost := sorted(there - set(names)):
+        raise SystemExit(f"_toc.yml does not name these pages, so nobody would build them: {', '.join(lost)}")
     return names
 
 

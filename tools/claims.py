@@ -1,6 +1,6 @@
 """All claims with their spare; with a number N, all of them again under N fresh seed bases.
 
-python -m tools.claims       list; exit 1 if an enforced claim does not hold
+python -m tools.claims       list; exit 1 if an enforced claim does not hold or has too little spare
 python -m tools.claims 5     run the book under five seed bases nobody has tried: claims must hold,
                              and a number in the prose that no base moves must be registered as exact
 """
@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> int:
     print(f"{len(claims)} claims:", ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
     bases = [secrets.randbelow(2**31) for _ in range(int(arguments[0]))] if arguments else []
     shutil.rmtree(BASES, ignore_errors=True)
-    problems = broken(claims) + [line for base in bases for line in _broken_under(base)]
+    problems = broken(claims) + [f"{claim['id']}: {what}" for claim in claims for what in warnings(claim)]
+    problems += [line for base in bases for line in _broken_under(base)]
     if bases:
         runs = [_numbers_under(base) for base in bases]
         problems += unmoved(runs, collect.numbers(chapters.chapters()))
@@ -49,6 +50,10 @@ def line(claim: Record) -> str:
 def warnings(claim: Record) -> list[str]:
     """Return what a claim lacks to survive seeds that nobody has tried."""
     found = []
+    if claim["kind"] == "effect" and claim["n"] < 16:
+        found.append("fewer than 16 seeds")
+    if claim["kind"] in ("effect", "null", "theory") and claim["z"] is None:
+        found.append("no spread over seeds: what do the seeds move?")
     if claim["z"] is not None and claim["z"] < spare(claim["n"]):
         found.append(f"too little spare: z should be {spare(claim['n']):g}")
     if claim["kind"] == "effect" and claim["margin"] < claim["mean"] / 4:

@@ -38,6 +38,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tell the kernel, which the first cell starts, whose chapter it runs; stop a chapter at its first failure."""
     if isinstance(item, IPyNbCell):
         os.environ["TRICKS_CHAPTER"] = _name(item.parent)
+        item.parent.__dict__.setdefault("tricks_start", time.time())
         if not all(ok for ok, _, _ in item.parent.__dict__.get("tricks_run", [])):
             pytest.skip("an earlier cell failed")
 
@@ -55,8 +56,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def _keep(file: IPyNbFile, run: list[tuple[bool, float, list[Any]]]) -> None:
     out = file.config.getoption("executed") / f"{_name(file)}.ipynb"
-    out.unlink(missing_ok=True)
-    if not all(ok for ok, _, _ in run):
+    if not all(ok and _is_clean(outputs) for ok, _, outputs in run):
+        return
+    files = _files_read(file.kernel.kc)
+    if changed := [name for name in files if (ROOT / name).stat().st_mtime > file.tricks_start]:
+        print(f"{_name(file)}: not kept, since these changed while it ran: {', '.join(changed)}")
         return
     notebook = copy.deepcopy(file.nb)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -64,7 +68,7 @@ def _keep(file: IPyNbFile, run: list[tuple[bool, float, list[Any]]]) -> None:
         cell.execution_count = count
         cell.outputs = [nbformat.from_dict(output) for output in _shown(cell.source, outputs)]
     notebook.metadata["tricks"] = {
-        "key": cache_key(notebook, _files_read(file.kernel.kc), ROOT),
+        "key": cache_key(notebook, files, ROOT),
         "seconds": [seconds for _, seconds, _ in run],
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -81,9 +85,16 @@ def _files_read(kernel: Any) -> list[str]:
     reply = kernel.execute("", silent=True, user_expressions={"files": FILES}, reply=True, timeout=60)
     names = json.loads(ast.literal_eval(reply["content"]["user_expressions"]["files"]["data"]["text/plain"]))
     paths = {Path(name).resolve() for name in names}
+    if foreign := [str(path) for path in paths if "tricks_lib" in path.parts and not path.is_relative_to(ROOT)]:
+        raise RuntimeError(f"the chapter ran with a tricks_lib that is not this repository's: {foreign[0]}")
     inside = {path.relative_to(ROOT) for path in paths if path.is_relative_to(ROOT) and path.is_file()}
     skip = {"build", "_build", ".venv", "tools", "__pycache__"}
     return sorted(path.as_posix() for path in inside if not skip & set(path.parts))
+
+
+def _is_clean(outputs: list[Any]) -> bool:
+    """Whether a cell raised nothing, not even what a ``raises-exception`` tag would excuse."""
+    return all(output["output_type"] != "error" for output in outputs)
 
 
 def _shown(source: str, outputs: list[Any]) -> list[Any]:

@@ -37,6 +37,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if todo and (code := execute(todo, EXECUTED, report=REPORT)):
         return code
+    if left := stale(todo):
+        print(f"these chapters left no run that is theirs: {', '.join(left)}")
+        return 1
     feed_sphinx(names)
     collect.write(names)
     return 0
@@ -53,7 +56,10 @@ def execute(names: list[str], folder: Path, *, strict: bool = True, seed: int = 
     notebooks = folder.with_name(f"{folder.name}-notebooks")
     shutil.rmtree(notebooks, ignore_errors=True)
     paths = [str(chapters.convert(name, notebooks)) for name in names]
-    env = os.environ | {
+    for name in names:
+        (folder / f"{name}.ipynb").unlink(missing_ok=True)
+    shell = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    env = shell | {
         "OMP_NUM_THREADS": "1",  # the same sums everywhere, and two chapters do not fight for cores
         "OMP_WAIT_POLICY": "PASSIVE",
         "IPYTHONDIR": str(ROOT / "tools" / "ipython"),
@@ -91,8 +97,10 @@ def feed_sphinx(names: list[str]) -> None:
 
 
 def _kept_key(name: str) -> Any:
-    path = EXECUTED / f"{name}.ipynb"
-    return nbformat.read(path, as_version=4).metadata["tricks"]["key"] if path.is_file() else None
+    try:
+        return nbformat.read(EXECUTED / f"{name}.ipynb", as_version=4).metadata["tricks"]["key"]
+    except (FileNotFoundError, nbformat.reader.NotJSONError, KeyError):  # never kept, or damaged: it runs
+        return None
 
 
 def _differences(name: str, first: Path, second: Path) -> list[str]:

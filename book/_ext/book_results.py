@@ -44,7 +44,7 @@ class TrickIndex(Results):
         tricks, claims = self.load("book/tricks.yml")["tricks"], self.load("build/claims.json")
         written = [trick for trick in tricks if self.is_written(trick["chapter"])]
         waiting = [trick for trick in tricks if not self.is_written(trick["chapter"])]
-        table = ["| trick | chapter | claims that hold |", "|---|---|---|"]
+        table = ["| trick | chapter | claims that hold | reported, cited |", "|---|---|---|---|"]
         table += [self._row(trick, [c for c in claims if c["trick"] == trick["id"]]) for trick in written]
         by_part: dict[str, list[str]] = {}
         for trick in waiting:
@@ -56,7 +56,9 @@ class TrickIndex(Results):
         judged = [claim for claim in claims if claim["holds"] is not None]
         holding = sum(claim["holds"] for claim in judged)
         link = f"[{trick['id']} {trick['name']}](#{trick['anchor']})"
-        return f"| {link} | [](/book/{trick['chapter']}.md) | {holding} of {len(judged)} |"
+        return (
+            f"| {link} | [](/book/{trick['chapter']}.md) | {holding} of {len(judged)} | {len(claims) - len(judged)} |"
+        )
 
 
 class RunTimes(Results):

@@ -46,6 +46,14 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
         shutil.copyfile(Path(package.origin).parent / "static" / "mathjax" / MATHJAX, to)
 
 
+def drop_removed_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Delete what an earlier build left of pages that are no longer in the book."""
+    if exception is None and app.builder.format == "html":
+        for path in (Path(app.outdir) / "book").rglob("*.html"):
+            if path.relative_to(app.outdir).with_suffix("").as_posix() not in app.env.found_docs:
+                path.unlink()
+
+
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     def names(asset: Any) -> str:
         return f"{getattr(asset, 'filename', asset)} {getattr(asset, 'attributes', {}).get('body', '')}".lower()
@@ -70,6 +78,7 @@ def outdated(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", configure, priority=900)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", drop_removed_pages)
     app.connect("html-page-context", drop_thebe)
     app.connect("doctree-resolved", check_alt)
     app.connect("env-get-outdated", outdated)

@@ -193,6 +193,46 @@ def test_missing_page(book: Book) -> None:
     book.fails("book", "_toc.yml names pages that do not exist: book/data/smal")
 
 
+def test_page_that_the_toc_forgets(book: Book) -> None:
+    book.write("book/data/lost.md", "# Lost\n")
+    book.fails("book", "_toc.yml does not name these pages", "book/data/lost")
+
+
+def test_page_that_is_gone_leaves_the_site(book: Book) -> None:
+    book.write("_build/html/book/data/gone.html", "<title>Gone</title>")
+    book.succeeds("book")
+    assert not (book.folder / "_build/html/book/data/gone.html").exists()
+
+
+def test_damaged_run_is_run_again_and_the_shell_does_not_reach_it(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, numbers = book.folder / "build/executed/book/data/small.ipynb", book.folder / "build/numbers.json"
+    before = numbers.read_text("utf8")
+    run.write_text(run.read_text("utf8")[:300])
+    for name, value in (("TRICKS_SEED", "5"), ("PYTEST_ADDOPTS", "--collect-only")):
+        monkeypatch.setenv(name, value)
+    command = [sys.executable, "-m", "tools.notebooks"]
+    env = os.environ | {"PYTHONPATH": str(book.folder)}
+    done = subprocess.run(command, cwd=book.folder, env=env, text=True, capture_output=True)
+    assert done.returncode == 0 and "to run: book/data/small" in done.stdout, done.stdout + done.stderr
+    assert numbers.read_text("utf8") == before
+
+
+def test_run_whose_library_changed_meanwhile_is_not_kept(book: Book) -> None:
+    touch = "import pathlib\nimport tricks_lib.device as lib\npathlib.Path(lib.__file__).touch()\n"
+    book.edit("book/data/small.md", "gain = [", f"{touch}gain = [")
+    book.fails("notebooks", "left no run that is theirs: book/data/small")
+
+
+def test_excused_failure_is_none(book: Book) -> None:
+    book.edit(
+        "book/data/small.md",
+        "```{code-cell} ipython3\nclaim(",
+        "```{code-cell} ipython3\n:tags: [raises-exception]\n\nclaim(",
+    )
+    book.edit("book/data/small.md", "1 + seed", "0.1 + seed")
+    book.fails("notebooks", "left no run that is theirs: book/data/small")
+
+
 def test_raising_cell(book: Book) -> None:
     book.edit("book/data/small.md", "gain = [", 'raise RuntimeError("planted")\ngain = [')
     book.fails("book", "planted", "book/data/small.ipynb")

@@ -73,3 +73,9 @@ def test_cells_count_and_prose_does_not(root: Path) -> None:
 
 def test_a_docstring_alone_is_not_an_empty_class(root: Path) -> None:
     assert not fresh_after(root, "a.py", CODE.replace('"""Only words."""', "size = 3").encode())
+
+
+def test_what_is_installed_counts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = cache_key(notebook(), [], root)
+    monkeypatch.setattr("tools.cache_key._installed", lambda: "torch==9")
+    assert not is_fresh(key, notebook(), root)

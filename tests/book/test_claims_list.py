@@ -28,6 +28,9 @@ def test_marks() -> None:
     assert warnings(claim(z=9.9)) == ["too little spare: z should be 10"]
     assert warnings(claim(margin=0.49)) == ["margin below a quarter of the effect"]
     assert warnings(claim(kind="null", margin=0.49)) == []
+    assert warnings(claim(n=15, z=20.0)) == ["fewer than 16 seeds"]
+    assert warnings(claim(z=None)) == ["no spread over seeds: what do the seeds move?"]
+    assert warnings(claim(kind="report", z=None, n=4, margin=0.0)) == []
     assert warnings(claim(kind="exact", z=None, n=None)) == []
 
 

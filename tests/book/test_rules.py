@@ -56,6 +56,12 @@ PLANTED: dict[str, tuple[str, str, str]] = {
     "chapters: narrow_cells": (str(HERE), CHAPTER + cell(f"wide = '{'x' * 96}'"), "wide ="),
     "chapters: short_cells": (str(HERE), CHAPTER + cell("y = 1\n" * 26), "```{code-cell} ipython3\ny = 1"),
     "chapters: first_cell_sets_up": (str(HERE), CHAPTER.replace("num_threads(1)", "num_threads(2)"), "import torch"),
+    "chapters: nothing_goes_unread": (str(HERE), CHAPTER + "\n```{raw} html\n93.1\n```\n", "```{raw}"),
+    "chapters: nothing_is_excused": (
+        str(HERE),
+        CHAPTER + cell("y = 1", ":tags: [raises-exception]\n"),
+        "```{code-cell} ipython3\n:tags: [raises",
+    ),
     "chapters: nothing_is_hidden": (
         str(HERE),
         CHAPTER + cell("x = 1", ":tags: [remove-cell]\n"),
@@ -67,7 +73,7 @@ PLANTED: dict[str, tuple[str, str, str]] = {
         "```{code-cell} ipython3\n---",
     ),
     "chapters: reads_and_shows_nothing_itself": (str(HERE), CHAPTER + cell("open('a.txt')"), "open("),
-    "chapters: seeds_are_its_own": (str(HERE), CHAPTER.replace('"data/looking"', '"data/whitening"'), "number = spread("),
+    "chapters: seeds_are_its_own": (str(HERE), CHAPTER.replace('"data/looking"', '"data/other"'), "number = spread("),
     "chapters: exercises_have_solutions": (
         str(HERE),
         CHAPTER.replace("{solution-start} ex-c", "{solution-start} ex-d"),

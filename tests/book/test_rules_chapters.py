@@ -102,6 +102,36 @@ def test_the_limit_of_a_line_is_100_characters():
     assert lines(chapters.narrow_cells(HERE, text)) == [line_of(text, "#" * 101)]
 
 
+@pytest.mark.parametrize(
+    ("options", "body", "count"),
+    [
+        (":tags: [hide-input, timing]\n", "x = 1", 0),
+        (":tags: [raises-exception]\n", "x = 1", 1),
+        (":tags: [nbval-skip]\n", "x = 1", 1),
+        ("", "# NBVAL_SKIP\nx = 1", 1),
+        ("", "#NBVAL_RAISES_EXCEPTION\nx = 1", 1),
+    ],
+)
+def test_no_cell_is_excused(options, body, count):
+    assert len(chapters.nothing_is_excused(HERE, chapter(cell(body, options)))) == count
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ("Plain text.", 0),
+        ("```{raw} html\nx\n```", 1),
+        ("```{include} x.md\n```", 1),
+        ("```{eval-rst}\nx\n```", 1),
+        ("It is {{ accuracy }} here.", 1),
+        ("{{ accuracy }}", 1),
+        ("```{note}\n```{raw} html\nx\n```\n```", 1),
+    ],
+)
+def test_all_text_is_where_the_rules_read_it(body, count):
+    assert len(chapters.nothing_goes_unread(HERE, chapter(f"{body}\n"))) == count
+
+
 def test_the_median_cell_counts_lines_that_are_not_blank():
     assert chapters.short_cells(HERE, cell("x\n\ny\n\nz\n\na\n\nb")) == []
     assert len(chapters.short_cells(HERE, cell("x\n" * 6))) == 1

@@ -200,3 +200,11 @@ def test_a_claim_says_no_number_but_its_margin(sentence, margin, count):
 def test_the_sentence_of_a_claim_is_read_however_it_is_passed():
     for arguments in ('"d03-a", f"{n} of 93"', 'id="d03-a", sentence="All 93"', '"d03-a", "A " "93"'):
         assert len(prose.no_number_in_a_claim(HERE, chapter(cell(f"claim({arguments})")))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("`93.1` %", 1), ("`93 %`", 1), ("`.5`", 1), ("`255`", 0), ("`x / 2.5`", 0), ("{math}`93.1`", 1)],
+)
+def test_a_result_in_disguise_is_a_number(text, count):
+    assert len(prose.typed_numbers(chapter(f"It is {text} here.\n"))) == count

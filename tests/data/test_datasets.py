@@ -349,6 +349,8 @@ def test_one_part_is_rounded_by_largest_remainder(counts: list[int], size: int) 
         (10, [0.8, 0.2], [8, 2]),
         (10, [0.25, 0.25], [3, 2]),
         (7, [1 / 3, 1 / 3, 1 / 3], [3, 2, 2]),
+        (10, [0.12, 0.33, 0.55], [1, 3, 6]),  # 1.2, 3.3, 5.5: the last part has the largest remainder
+        (10, [0.21, 0.47, 0.18], [2, 5, 2]),  # 2.1, 4.7, 1.8: 9 in all, so that the last two go up
         (100, [0.29, 0.5], [29, 50]),
         (5, [0.7, 0.2, 0.1], [4, 1, 0]),
         (3, [0.5, 0.5], [2, 1]),

@@ -171,6 +171,28 @@ def test_distance_of_integers_has_the_dtype_of_the_means() -> None:
     assert distance_to_class_mean(normal(1, 2), torch.tensor([0]), torch.zeros(1, 2)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_labels_of_any_integer_dtype_mean_the_same(dtype: torch.dtype) -> None:
+    x, y = torch.tensor([[1.0], [9.0], [4.0]]), torch.tensor([0, 1, 0], dtype=dtype)
+    assert distance_to_class_mean(x, y, torch.tensor([[1.0], [9.0]])).tolist() == [0.0, 0.0, 3.0]
+    assert class_means(x, y, 2).tolist() == [[2.5], [9.0]]
+    counts = class_counts(y, 3)
+    assert counts.tolist() == [2, 1, 0] and counts.dtype == torch.int64
+
+
+def test_integer_means_do_not_wrap_around() -> None:
+    x, y = torch.tensor([[3, 0], [200, 5]], dtype=torch.uint8), torch.tensor([1, 0])
+    means = torch.tensor([[230, 45], [6, 4]], dtype=torch.uint8)
+    distance = distance_to_class_mean(x, y, means)
+    assert distance.tolist() == [5.0, 50.0] and distance.dtype == torch.get_default_dtype()
+
+
+def test_squares_of_half_precision_do_not_overflow() -> None:
+    x = torch.tensor([[255.0] * 4, [0.0] * 4], dtype=torch.float16)
+    distance = distance_to_class_mean(x, torch.tensor([0, 1]), torch.zeros(2, 4, dtype=torch.float16))
+    assert distance.tolist() == [510.0, 0.0] and distance.dtype == torch.float32
+
+
 def test_distance_has_the_right_gradient() -> None:
     x, means = normal(4, 3).requires_grad_(), normal(2, 3, seed=1).requires_grad_()
     y = torch.tensor([0, 1, 1, 0])
@@ -194,7 +216,9 @@ def test_most_atypical_equals_sorting(scores: list[int], share: float) -> None:
     assert most_atypical(torch.tensor(scores, dtype=torch.float32), share).tolist() == expected
 
 
-@pytest.mark.parametrize(("n", "share", "kept"), [(100, 0.07, 7), (30, 0.1, 3), (31, 0.1, 4), (5, 1, 5), (5, 0.01, 1)])
+@pytest.mark.parametrize(
+    ("n", "share", "kept"), [(100, 0.07, 7), (30, 0.1, 3), (31, 0.1, 4), (5, 1, 5), (5, 0.01, 1), (5, 1e-11, 1)]
+)
 def test_shares_are_rounded_up(n: int, share: float, kept: int) -> None:
     assert len(most_atypical(torch.arange(n, device="cpu"), share)) == kept
 
@@ -416,6 +440,34 @@ def test_another_number_of_components_does_not_load() -> None:
         PCA(3).load_state_dict(PCA(2).fit(X).state_dict())
     with pytest.raises(RuntimeError, match="Missing key"):
         PCA(2).load_state_dict({})
+
+
+def without(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key: value for key, value in state.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: PCA(3).fit(X[:, :5]).state_dict(), "size mismatch for components"),
+        (lambda s: without(s, "mean"), 'Missing key.*"mean"'),
+        (lambda s: without(s, "components"), 'Missing key.*"components"'),
+        (lambda s: without(s, "explained_variance"), 'Missing key.*"explained_variance"'),
+        (lambda s: s | {"mean": s["mean"][1:]}, "size mismatch for"),
+        (lambda s: s | {"components": s["components"][:, 1:]}, "size mismatch for"),
+        (lambda s: s | {"components": s["components"][0]}, "size mismatch for components"),
+        (lambda s: s | {"mean": s["mean"][0]}, "size mismatch for"),
+        (lambda s: s | {"explained_variance": s["mean"]}, "size mismatch for explained_variance"),
+    ],
+)
+@pytest.mark.parametrize("features", [4, 5])
+def test_a_state_that_does_not_load_changes_nothing(change: Any, message: str, features: int) -> None:
+    pca = PCA(2).fit(X[:, :features])
+    before, z = copy.deepcopy(pca.state_dict()), pca(X[:, :features])
+    with pytest.raises(RuntimeError, match=message):
+        pca.load_state_dict(change(PCA(2).fit(X[:, :5] + 1).state_dict()))
+    assert all(torch.equal(value, before[name]) for name, value in pca.state_dict().items())
+    assert torch.equal(pca(X[:, :features]), z)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda pca: pickle.loads(pickle.dumps(pca))])

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR, MultiStepLR, OneCycleLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from tricks_lib.data.looking import PCA
 from tricks_lib.learning import checkpoint
 from tricks_lib.learning.loop import load_checkpoint, save_checkpoint, update
 
@@ -211,6 +212,31 @@ def test_the_model_alone_takes_the_weights_and_nothing_else(path: Path) -> None:
     assert load_checkpoint(path, model=other.model) == {"epoch": 1}
     assert bits(other.model.state_dict()) == bits(run.model.state_dict())
     assert bits([other.optimizer.state_dict(), other.schedule.state_dict(), torch.get_rng_state()]) == rest
+
+
+@pytest.mark.parametrize("extra_parts", [[], ["optimizer"], ["generators"], ["optimizer", "schedule"]])
+def test_random_states_come_back_only_when_a_run_goes_on(path: Path, extra_parts: list[str]) -> None:
+    run, other = Run(), Run(seed=77)
+    names = ["model", *extra_parts]
+    torch.manual_seed(8)
+    saved = torch.get_rng_state()
+    save_checkpoint(path, **{name: run.parts[name] for name in names})
+    torch.manual_seed(9)
+    here = torch.get_rng_state()
+    load_checkpoint(path, model=other.model)
+    assert torch.equal(torch.get_rng_state(), here)
+    load_checkpoint(path, **{name: other.parts[name] for name in names})
+    assert torch.equal(torch.get_rng_state(), saved if extra_parts else here)
+
+
+def test_buffers_that_are_not_persistent_are_not_saved(path: Path) -> None:
+    model = nn.Identity()
+    model.register_buffer("kept", torch.ones(2))
+    model.register_buffer("scratch", torch.ones(3), persistent=False)
+    save_checkpoint(path, model=model)
+    model.kept.zero_(), model.scratch.zero_()
+    load_checkpoint(path, model=model)
+    assert model.kept.tolist() == [1, 1] and model.scratch.tolist() == [0, 0, 0]
 
 
 def test_loading_takes_a_copy(path: Path) -> None:
@@ -495,6 +521,49 @@ def test_another_version_of_the_format(path: Path) -> None:
         load_checkpoint(path, model=nn.Identity())
 
 
+@pytest.mark.parametrize("content, message", [
+    ({"format": checkpoint.FORMAT}, "it lacks 'version'$"),
+    ({"format": checkpoint.FORMAT, "version": 1}, "it lacks 'layout', 'parts', 'random', 'extra'$"),
+    ({"layout": {}, "parts": {}, "random": {}, "extra": {}}, "it lacks 'model' among its parts$"),
+    ({"layout": {}, "parts": {"model": {}}, "random": {}}, "it lacks 'extra'$"),
+    ({"layout": {}, "parts": [1], "random": {}, "extra": {}}, "it lacks 'parts'$"),
+    ({"layout": None, "parts": {}, "extra": {}}, "it lacks 'layout', 'random'$"),
+])  # fmt: skip
+def test_a_file_that_lacks_an_entry(path: Path, content: dict[str, Any], message: str) -> None:
+    whole = {} if "format" in content else {"format": checkpoint.FORMAT, "version": 1}
+    torch.save(whole | content, path)
+    with pytest.raises(ValueError, match=r"run\.pt is damaged: " + message):
+        load_checkpoint(path, model=nn.Identity())
+
+
+BAD_STATES = [torch.zeros(5056), torch.zeros(3, dtype=torch.uint8), torch.zeros(5056, dtype=torch.uint8), None, [1]]
+
+
+@pytest.mark.parametrize("bad", [*BAD_STATES, torch.get_rng_state()[None]])
+def test_a_damaged_random_state_changes_nothing(path: Path, bad: Any) -> None:
+    run, other = Run(), Run(seed=77)
+    run.train()
+    save_checkpoint(path, **run.parts)
+    good = torch.load(path)
+    torch.save(good | {"random": {"cpu": [bad]}}, path)
+    with unchanged(other), pytest.raises(ValueError, match=r"run\.pt: random\['cpu'\] is damaged: "):
+        load_checkpoint(path, **other.parts)
+    load_checkpoint(path, model=Run(seed=78).model)  # does not need it
+    generators = good["parts"]["generators"] | {"other": bad}
+    torch.save(good | {"parts": good["parts"] | {"generators": generators}}, path)
+    with unchanged(other), pytest.raises(ValueError, match=r"run\.pt: generator other is damaged: "):
+        load_checkpoint(path, **other.parts)
+
+
+@pytest.mark.parametrize("random", [{}, {"cpu": []}, {"cpu": torch.get_rng_state()}, {"xpu": []}])
+def test_missing_random_states_change_nothing(path: Path, random: Any) -> None:
+    run, other = Run(), Run(seed=77)
+    save_checkpoint(path, **run.parts)
+    torch.save(torch.load(path) | {"random": random}, path)
+    with unchanged(other), pytest.raises(ValueError, match=r"random\['cpu'\] is damaged or missing"):
+        load_checkpoint(path, **other.parts)
+
+
 # --- what does not fit: all or nothing -----------------------------------------------------------------------------
 
 
@@ -648,6 +717,23 @@ def test_a_transform_that_is_not_fitted_loads_a_saved_fit(path: Path) -> None:
     assert unfitted[0].mean is None
 
 
+def test_a_pca_that_is_not_fitted_loads_a_saved_fit(path: Path) -> None:
+    x = torch.randn(11, 6, generator=torch.Generator().manual_seed(4))
+    model, fresh = nn.Sequential(PCA(2).fit(x), nn.Linear(2, 3)), nn.Sequential(PCA(2), nn.Linear(2, 3))
+    save_checkpoint(path, model=model)
+    load_checkpoint(path, model=fresh)
+    assert bits(fresh.state_dict()) == bits(model.state_dict()) and torch.equal(fresh(x), model(x))
+    empty, other = PCA(2), nn.Identity()
+    other.register_buffer("mean", torch.zeros(0))
+    for name in ("components", "explained_variance", "explained_variance_ratio"):
+        other.register_buffer(name, getattr(model[0], name).clone())
+    save_checkpoint(path, model=model[0])
+    with pytest.raises(ValueError, match=r"(?s)does not fit: .*size mismatch for mean"):  # no loader that makes room
+        load_checkpoint(path, model=other)
+    load_checkpoint(path, model=empty)
+    assert torch.equal(empty(x), model[0](x))
+
+
 # --- random states of an accelerator -------------------------------------------------------------------------------
 
 
@@ -681,15 +767,20 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> Any:
     return install
 
 
+def resumed() -> dict[str, Any]:
+    """The least that makes a run go on: without generators the random states would stay as they are."""
+    return {"model": nn.Identity(), "generators": {"order": torch.Generator()}}
+
+
 def values(module: FakeAccelerator) -> list[int]:
     return [int(state[0]) for state in module.states]
 
 
 def test_the_states_of_all_its_devices_come_back(path: Path, accelerator: Any) -> None:
     module = accelerator(FakeAccelerator())
-    save_checkpoint(path, model=nn.Identity())
+    save_checkpoint(path, **resumed())
     module.states = [torch.full((4,), 9, dtype=torch.uint8)] * 2
-    load_checkpoint(path, model=nn.Identity())
+    load_checkpoint(path, **resumed())
     assert values(module) == [0, 1]
     with checkpoint.random_states_kept():
         module.states[1] = torch.full((4,), 9, dtype=torch.uint8)
@@ -700,22 +791,39 @@ def test_the_states_of_all_its_devices_come_back(path: Path, accelerator: Any) -
 def test_fewer_or_more_devices_than_saved(path: Path, accelerator: Any, devices: int, expected: list[int]) -> None:
     module = accelerator(FakeAccelerator())
     module.states = [torch.full((4,), value, dtype=torch.uint8) for value in (5, 6)]
-    save_checkpoint(path, model=nn.Identity())
+    save_checkpoint(path, **resumed())
     module = accelerator(FakeAccelerator(devices))
-    load_checkpoint(path, model=nn.Identity())
+    load_checkpoint(path, **resumed())
     assert values(module) == expected
+
+
+@pytest.mark.parametrize("bad, awake", [
+    (torch.zeros(4), True), (torch.zeros(4), False), (None, False), (torch.zeros(1, 4).byte(), False),
+    (torch.zeros(5).byte(), True),  # of one asleep the size is not asked for: that would wake it up
+])  # fmt: skip
+def test_a_damaged_state_of_an_accelerator_changes_nothing(path: Path, accelerator: Any, bad: Any, awake: bool) -> None:
+    module = accelerator(FakeAccelerator())
+    run, other = Run(), Run(seed=77)
+    save_checkpoint(path, **run.parts)
+    content = torch.load(path)
+    content["random"]["xpu"][1] = bad
+    torch.save(content, path)
+    module.is_initialized = lambda: awake
+    with unchanged(other), pytest.raises(ValueError, match=r"run\.pt: random\['xpu'\]\[1\] is damaged: "):
+        load_checkpoint(path, **other.parts)
+    assert values(module) == [0, 1]
 
 
 def test_another_accelerator_or_none_is_left_alone(path: Path, accelerator: Any) -> None:
     accelerator(FakeAccelerator())
-    save_checkpoint(path, model=nn.Identity())
+    save_checkpoint(path, **resumed())
     module = accelerator(FakeAccelerator(3), name="mps")
-    load_checkpoint(path, model=nn.Identity())
+    load_checkpoint(path, **resumed())
     assert values(module) == [0, 1, 2]
     accelerator(SimpleNamespace())  # one that cannot draw
-    load_checkpoint(path, model=nn.Identity())
+    load_checkpoint(path, **resumed())
     accelerator(module, name=None)
-    load_checkpoint(path, model=nn.Identity())
+    load_checkpoint(path, **resumed())
     assert values(module) == [0, 1, 2]
 
 

@@ -7,6 +7,8 @@ import math
 import sys
 import types
 from collections import namedtuple
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, TensorDataset
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from tests import pretend_gpu
 from tricks_lib.learning.loop import evaluate, update
@@ -566,10 +568,11 @@ GOOD = [(column(1, 2), column(0, 0))]
     ([{"x": torch.ones(2, 1), "y": torch.ones(2, 1)}], r"pairs \(inputs, targets\), but batch 0 .* is a dict"),
 ])  # fmt: skip
 def test_batches_that_are_not_pairs(bad: Any, message: str) -> None:
+    model = line()
     with pytest.raises(TypeError, match=message):
-        update(line(), bad, half_square, sgd(line()))
+        update(model, bad, half_square, sgd(model))
     with pytest.raises(TypeError, match=message):
-        evaluate(line(), bad, half_square)
+        evaluate(model, bad, half_square)
 
 
 def test_two_tensors_instead_of_batches_of_them() -> None:
@@ -588,9 +591,9 @@ def test_batches_without_samples(bad: Any) -> None:
 
 
 def test_no_batches() -> None:
-    used_up = iter([])
+    model, used_up = line(), iter([])
     for run in (
-        lambda: update(line(), used_up, half_square, sgd(line())),
+        lambda: update(model, used_up, half_square, sgd(model)),
         lambda: evaluate(line(), DataLoader(TensorDataset(*data(3)), batch_size=8, drop_last=True), half_square),
     ):
         with pytest.raises(ValueError, match=r"^batches is empty"):
@@ -602,6 +605,11 @@ def test_no_batches() -> None:
     (lambda o, t: (o - t).mean().reshape(1), ValueError, r"of shape \(\), got shape \(1,\)"),
     (lambda o, t: 0.5, TypeError, r"loss must return a tensor of shape \(\), got float"),
     (nn.MSELoss(reduction="sum"), ValueError, 'loss must be a mean over the batch, but has reduction="sum"'),
+    (partial(F.mse_loss, reduction="sum"), ValueError, '^loss must be .* but has reduction="sum"'),
+    (partial(nn.MSELoss(reduction="sum")), ValueError, '^loss must be .* but has reduction="sum"'),
+    (nn.MSELoss, TypeError, r"^loss is a class; write MSELoss\(\)$"),
+    (nn.CrossEntropyLoss, TypeError, r"^loss is a class; write CrossEntropyLoss\(\)$"),
+    ("mse", TypeError, r"^loss must be a function of \(outputs, targets\), got a value of type str$"),
 ])  # fmt: skip
 def test_losses_that_are_no_batch_mean(loss: Any, kind: type[Exception], message: str) -> None:
     model = line()
@@ -617,8 +625,9 @@ def test_metrics_that_are_no_batch_mean() -> None:
         evaluate(line(), GOOD, half_square, metrics={"l1": lambda o, t: (o - t).abs()})
     with pytest.raises(TypeError, match="l1 must return a tensor"):
         evaluate(line(), GOOD, half_square, metrics={"l1": lambda o, t: 1.0})  # type: ignore[dict-item, return-value]
+    model = line()
     for run in (
-        lambda: update(line(), GOOD, half_square, sgd(line()), metrics={"loss": half_square}),
+        lambda: update(model, GOOD, half_square, sgd(model), metrics={"loss": half_square}),
         lambda: evaluate(line(), GOOD, half_square, metrics={"loss": half_square}),
     ):
         with pytest.raises(ValueError, match='metrics must not use the name "loss"'):
@@ -627,8 +636,9 @@ def test_metrics_that_are_no_batch_mean() -> None:
 
 @pytest.mark.parametrize("max_norm", [0.0, -1.0, math.nan])
 def test_bad_norm_bounds(max_norm: float) -> None:
+    model = line()
     with pytest.raises(ValueError, match=rf"^max_norm must be positive, got {max_norm}"):
-        update(line(), GOOD, half_square, sgd(line()), max_norm=max_norm)
+        update(model, GOOD, half_square, sgd(model), max_norm=max_norm)
 
 
 def test_a_schedule_of_another_optimizer() -> None:
@@ -637,3 +647,65 @@ def test_a_schedule_of_another_optimizer() -> None:
     with pytest.raises(ValueError, match="schedule drives another optimizer"):
         update(model, GOOD, half_square, sgd(model), schedule=schedule)
     assert model.weight.item() == 2.0
+
+
+def test_a_partial_that_declares_a_mean_will_do() -> None:
+    assert evaluate(line(), GOOD, partial(F.mse_loss, reduction="mean")) == {"loss": 10.0}
+    assert evaluate(line(), GOOD, partial(F.mse_loss)) == {"loss": 10.0}
+
+
+def test_an_optimizer_of_another_model() -> None:
+    model, other = line(), line()
+    with pytest.raises(ValueError, match=r"^optimizer steps no parameter of model: was it built for another one\?$"):
+        update(model, GOOD, half_square, sgd(other))
+    assert model.weight.item() == other.weight.item() == 2.0
+    assert other.weight.grad is None
+
+
+def test_an_optimizer_of_a_part_of_the_model_and_of_more_will_do() -> None:
+    model, extra = nn.Sequential(line(), line()), nn.Parameter(column(1))
+    update(model, GOOD, half_square, torch.optim.SGD([extra, model[1].weight], lr=0.1))
+    assert model[0].weight.item() == 2.0 != model[1].weight.item()
+
+
+@pytest.mark.parametrize("swapped, kind", [
+    (nn.CrossEntropyLoss(), "a value of type CrossEntropyLoss"),
+    (half_square, "a value of type function"),
+    (torch.optim.SGD, "the class SGD"),
+    (None, "a value of type NoneType"),
+])  # fmt: skip
+def test_what_is_no_optimizer(swapped: Any, kind: str) -> None:
+    order = r"the order is update\(model, batches, loss, optimizer\)$"
+    model = line()
+    for loss in (sgd(model), half_square):
+        with pytest.raises(TypeError, match=rf"^optimizer must be a torch.optim.Optimizer, got {kind}; {order}"):
+            update(model, GOOD, loss, swapped)  # type: ignore[arg-type]
+
+
+def test_a_data_set_instead_of_a_loader() -> None:
+    model, samples = line(), TensorDataset(column(1, 2, 3), column(0, 0, 0))
+    message = r"^batches is a value of type TensorDataset, .* wrap it in a DataLoader, as in DataLoader\("
+    with pytest.raises(TypeError, match=message):
+        update(model, samples, half_square, sgd(model))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=message):
+        evaluate(model, samples, half_square)  # type: ignore[arg-type]
+    assert model.weight.item() == 2.0
+
+
+def test_a_data_set_that_yields_batches_will_do() -> None:
+    class Stream(IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            return iter(GOOD)
+
+    model = line()
+    assert update(model, Stream(), half_square, sgd(model, 0.0)) == evaluate(model, Stream(), half_square)
+    assert evaluate(model, Stream(), half_square) == evaluate(model, (pair for pair in GOOD), half_square)
+
+
+def test_a_schedule_that_watches_a_value_is_refused_before_the_first_step() -> None:
+    model = line()
+    optimizer = sgd(model)
+    message = r'ReduceLROnPlateau needs a value .* call plateau\.step\(averages\["loss"\]\)'
+    with pytest.raises(TypeError, match=message):
+        update(model, GOOD, half_square, optimizer, schedule=ReduceLROnPlateau(optimizer))
+    assert model.weight.item() == 2.0 and model.weight.grad is None

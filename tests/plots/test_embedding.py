@@ -26,7 +26,7 @@ def test_points_colors_and_names() -> None:
             np.testing.assert_array_equal(np.asarray(cloud.get_offsets()), own)
             assert to_hex(cloud.get_facecolor()[0]) == COLORS[c]  # type: ignore[index]
             assert text.get_text() == str(c)
-            assert text.get_position() == tuple(np.median(own, axis=0))
+            assert text.xy == tuple(np.median(own, axis=0))
         assert (panel.get_xlabel(), panel.get_ylabel()) == ("coordinate 1", "coordinate 2")
         assert panel.get_aspect() == 1
 
@@ -35,6 +35,31 @@ def test_classes_may_have_names_and_axes_another() -> None:
     drawing = embedding_panels({"one": Z}, Y, names=["cat", "", "", "dog"], axis="component")
     assert [text.get_text() for text in drawing.axes[0].texts] == ["cat", "dog"]
     assert drawing.axes[0].get_ylabel() == "component 2"
+
+
+def named(z: Tensor, y: Tensor) -> list[tuple[str, tuple[float, float]]]:
+    """Names and their offsets, in points, from the medians of their classes."""
+    texts = embedding_panels({"one": z}, y).axes[0].texts
+    return [(text.get_text(), text.get_position()) for text in texts]
+
+
+def test_names_stand_beside_their_points_away_from_the_others() -> None:
+    (_, left), (_, right) = named(torch.tensor([[0.0, 5.0], [90.0, 5.0]]), torch.tensor([0, 1]))
+    assert left == pytest.approx((-11, 0), abs=1e-9)
+    assert right == pytest.approx((11, 0), abs=1e-9)
+
+
+def test_a_class_alone_has_its_name_above() -> None:
+    ((name, offset),) = named(torch.tensor([[2.0, 5.0], [4.0, 7.0]]), torch.tensor([3, 3]))
+    assert (name, offset) == ("3", pytest.approx((0, 11), abs=1e-9))
+
+
+def test_names_do_not_cover_each_other() -> None:
+    z = torch.tensor([[0.0, 0.0], [0.0, 100.0], [100.0, 99.0], [100.0, 100.0], [101.0, 98.5]])
+    offsets = np.array([offset for _, offset in named(z, torch.arange(5))])
+    names = z.numpy() * min(180 / 101, 150 / 100) + offsets
+    distances = np.hypot(*(names[:, None] - names).T)
+    assert distances[~np.eye(5, dtype=bool)].min() > 10.9
 
 
 @pytest.mark.parametrize(

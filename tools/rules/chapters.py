@@ -25,6 +25,8 @@ __all__ = [
     "imports_public_names",
     "is_chapter",
     "narrow_cells",
+    "nothing_goes_unread",
+    "nothing_is_excused",
     "nothing_is_hidden",
     "plain_python",
     "reads_and_shows_nothing_itself",
@@ -43,6 +45,8 @@ READERS = """open numpy.load numpy.loadtxt numpy.genfromtxt torch.load pathlib.P
 pandas.read_csv PIL.Image.open""".split()
 PLT = "matplotlib.pyplot."
 DRAWS_NOTHING = {f"{PLT}{name}" for name in ("close", "ioff", "rc", "rcParams.update", "style.use")}
+UNREAD = {"raw", "include", "literalinclude", "eval-rst"}
+TAGS = {"hide-input", "hide-output", "remove-cell", "remove-input", "timing"}
 CLAIM, SEEDS = "tricks_lib.experiment.claims.claim", "tricks_lib.experiment.seeding.seeds"
 
 
@@ -131,6 +135,25 @@ def first_cell_sets_up(path: Path, text: str) -> list[str]:
     if not any(name == "tricks_lib.device.default_device" for name, _ in called):
         missing.append("default_device() of tricks_lib.device")
     return [at(path, first.body_line, f"the first cell does not call {what}") for what in missing]
+
+
+def nothing_goes_unread(path: Path, text: str) -> list[str]:
+    """All text stands on the page as Markdown, where the other rules read it."""
+    used = [at(path, d.line, f"{{{d.name}}} hides text from the rules") for d in directives(text) if d.name in UNREAD]
+    blocks = [token for token in parse(text) if token.type.startswith("substitution")]
+    inline = [t for t in parse(text) for child in t.children or [] if child.type.startswith("substitution")]
+    return used + [at(path, (t.map or [0])[0] + 1, "a substitution hides text from the rules") for t in blocks + inline]
+
+
+def nothing_is_excused(path: Path, text: str) -> list[str]:
+    """No cell is skipped, or may fail: tags are known ones, and no comment speaks to nbval."""
+    found = [
+        at(path, cell.line, f"tags must be among {', '.join(sorted(TAGS))}, got {', '.join(sorted(unknown))}")
+        for cell in cells(text)
+        if (unknown := set(cell.options.get("tags") or []) - TAGS)
+    ]
+    spoken = [cell for cell in cells(text) if re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.body)]
+    return found + [at(path, cell.line, "a comment that tells nbval to look away") for cell in spoken]
 
 
 def nothing_is_hidden(path: Path, text: str) -> list[str]:

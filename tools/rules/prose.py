@@ -37,6 +37,7 @@ NUMBER = re.compile(
 SPACES = re.compile(r"[\s\u00a0\u202f,]+")
 TEX_FILLING = re.compile(r"\\(?:text|mathrm|mathbf|,|;|:|!|quad|times|cdot|approx|sim|pm|%|\s)|[{}~$]")
 TEX_NUMBER = re.compile(r"[-+<>=.,/^%\d\s\u00d7\u2212]*\d[-+<>=.,/^%\d\s\u00d7\u2212]*(?:percent|times)?\s*")
+CODE_NUMBER = re.compile(r"\d*\.\d+\s?%?|\d+\s?%")  # `93.1` is a result in disguise; `255` may be a value in the code
 SPOKEN = {"alt", "caption", "summary", "subtitle", "title"}  # options that a reader sees or hears
 NOT_SPOKEN = re.compile(  # directives whose argument is not text
     r"(auto|glue|grid)|(button-link|button-ref|container|div|figure|figure-md|image|index|only|solution|solution-start)$"
@@ -186,7 +187,10 @@ def _inline(children: list[Token], line: int) -> Passage:
             bare_link = False
         elif child.type == "myst_role":
             cited |= child.meta["name"].startswith("cite")
-            pieces.append((line, _title(child.content)))
+            is_formula = child.meta["name"] == "math"
+            pieces.append((line, _number_in_math(child.content) if is_formula else _title(child.content)))
+        elif child.type == "code_inline":
+            pieces.append((line, child.content if CODE_NUMBER.fullmatch(child.content) else ""))
         elif child.type == "math_inline":
             pieces.append((line, _number_in_math(child.content)))
         elif child.type in ("text", "image") and not bare_link:

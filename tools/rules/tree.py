@@ -98,6 +98,8 @@ RULES: dict[str, Check] = {
             chapters.short_cells,
             chapters.narrow_cells,
             chapters.first_cell_sets_up,
+            chapters.nothing_goes_unread,
+            chapters.nothing_is_excused,
             chapters.nothing_is_hidden,
             chapters.drawings_are_described,
             chapters.reads_and_shows_nothing_itself,

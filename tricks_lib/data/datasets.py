@@ -63,6 +63,7 @@ def load_mnist_small(*, side: int = 28) -> ImageData:
     ImageData
         New tensors at each call. Images (N, 1, 28, 28), uint8 in 0..255;
         with ``side=14`` (N, 1, 14, 14), float32 in 0..255, multiples of 1/4.
+        For a network: ``x_train.float() / 255``.
 
     Raises
     ------
@@ -81,6 +82,9 @@ def load_mnist_small(*, side: int = 28) -> ImageData:
     ((5000, 1, 28, 28), (10000, 1, 28, 28))
     >>> data.y_test[:5].tolist()
     [7, 2, 1, 0, 4]
+    >>> x = data.x_train.float() / 255  # for a network
+    >>> x.dtype, x.min().item(), x.max().item()
+    (torch.float32, 0.0, 1.0)
     >>> tuple(load_mnist_small(side=14).x_train.shape)
     (5000, 1, 14, 14)
     """

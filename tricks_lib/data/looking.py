@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -53,7 +54,7 @@ def class_counts(y: Tensor, n_classes: int) -> Tensor:
     tensor([1, 0, 3, 0])
     """
     _check_labels(y, n_classes)
-    return torch.bincount(y, minlength=n_classes)
+    return torch.bincount(y.long(), minlength=n_classes)
 
 
 def find_duplicates(x: Tensor) -> list[Tensor]:
@@ -121,7 +122,7 @@ def class_means(x: Tensor, y: Tensor, n_classes: int) -> Tensor:
             [4., 4.]])
     """
     _check_pairs(x, y)
-    counts = class_counts(y, n_classes)
+    counts, y = class_counts(y, n_classes), y.long()
     if missing := (counts == 0).nonzero().flatten().cpu().tolist():
         raise ValueError(f"y must hold every class in [0, {n_classes}), found none of {missing}")
     x = _floating(x)
@@ -145,7 +146,8 @@ def distance_to_class_mean(x: Tensor, y: Tensor, means: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Distances (N,), in the unit of `x` and the dtype of `means`.
+        Distances (N,), in the unit of `x` and the dtype of `means`, but at least float32: squares of float16 pixels
+        overflow. Integer `means` count in torch's default dtype.
 
     Raises
     ------
@@ -164,7 +166,8 @@ def distance_to_class_mean(x: Tensor, y: Tensor, means: Tensor) -> Tensor:
     if means.shape[1:] != x.shape[1:]:
         raise ValueError(f"means must have shape (C, {_sizes(x)}) as x has, got {tuple(means.shape)}")
     _check_labels(y, len(means))
-    difference = x.to(means.dtype) - means[y]
+    dtype = torch.promote_types(_floating(means[:0]).dtype, torch.float32)
+    difference = x.to(dtype) - means.to(dtype)[y.long()]  # uint8 labels would be taken for a mask
     return difference.flatten(1).square().sum(dim=1).sqrt()
 
 
@@ -176,7 +179,7 @@ def most_atypical(score: Tensor, share: float) -> Tensor:
     score
         How odd each sample is (N,), e.g. its loss, or its `distance_to_class_mean`.
     share
-        Which part of the samples to return, in (0, 1]. Rounded up to whole samples.
+        Which part of the samples to return, in (0, 1]. Rounded up to whole samples, so at least one.
 
     Returns
     -------
@@ -199,7 +202,7 @@ def most_atypical(score: Tensor, share: float) -> Tensor:
         raise ValueError(f"share must be in (0, 1], got {share}")
     if score.isnan().any():
         raise ValueError("score must not hold NaN")
-    kept = math.ceil(share * len(score) - 1e-9)  # 0.07 * 100 is a little more than 7
+    kept = max(1, math.ceil(share * len(score) - 1e-9))  # 0.07 * 100 is a little more than 7
     return score.argsort(descending=True, stable=True)[:kept]
 
 
@@ -384,13 +387,34 @@ class PCA(nn.Module):
         if value.ndim != 2 or value.shape[1] != size:
             raise ValueError(f"{name} must have shape (N, {size}), got {tuple(value.shape)}")
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Make room for a saved fit: how many features it has is not known before."""
-        for name in ("mean", "components"):
-            saved, buffer = state_dict.get(prefix + name), getattr(self, name)
-            if isinstance(saved, Tensor) and saved.ndim == buffer.ndim:
-                setattr(self, name, buffer.new_zeros(*buffer.shape[:-1], saved.shape[-1]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load a saved fit of any number of features whole, or leave this one as it is."""
+        trial = copy.deepcopy(self)
+        trial._make_room(state_dict, prefix)
+        before = len(missing_keys) + len(error_msgs)
+        super(PCA, trial)._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if len(missing_keys) + len(error_msgs) == before:
+            for name, buffer in trial.named_buffers():
+                setattr(self, name, buffer)
+
+    def _make_room(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Resize to the saved number of features, if both buffers that have it agree, and `n_components` does."""
+        mean, components = (state_dict.get(prefix + name) for name in ("mean", "components"))
+        if not isinstance(mean, Tensor) or not isinstance(components, Tensor):
+            return
+        if mean.ndim == 1 and components.shape == (self.n_components, len(mean)):
+            self.mean, self.components = self.mean.new_zeros(mean.shape), self.components.new_zeros(components.shape)
 
 
 def neighborhood_preservation(x: Tensor, z: Tensor, k: int) -> Tensor:

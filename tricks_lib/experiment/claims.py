@@ -59,7 +59,7 @@ class Claim:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the measurement bears the sentence out; ``None`` for a report and a fact: not judged."""
+        """Whether the measurement bears the sentence out. ``None`` for a report and a fact, which are not judged."""
         if isinstance(self.result, float):
             return abs(self.result) <= self.margin
         if self.result is None or self.kind == "report":

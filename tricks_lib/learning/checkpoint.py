@@ -18,6 +18,7 @@ __all__ = ["capture", "random_states_kept", "read", "restore", "write"]
 FORMAT, VERSION = "tricks_lib checkpoint", 1
 CONTAINERS = (dict, OrderedDict, Counter, list, tuple, set)
 LEAVES = (type(None), bool, int, float, complex, str, torch.dtype, torch.device, torch.Size, Tensor)
+CONTENT = ("layout", "parts", "random", "extra")
 INT_BITS = 2039  # torch.load(weights_only=True) reads no longer integers
 
 
@@ -28,6 +29,7 @@ def capture(parts: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any
     ----------
     parts
         The ``"model"`` and, as far as they are used, ``"optimizer"``, ``"schedule"`` and ``"generators"`` (a dict).
+        Of a model that is what its ``state_dict`` holds: buffers with ``persistent=False`` are not saved.
     extra
         Plain data by name.
 
@@ -66,7 +68,9 @@ def restore(parts: Mapping[str, Any], content: Mapping[str, Any], source: str | 
     Parameters
     ----------
     parts
-        All that were captured, which restores torch's random states, too; or the model alone, which does not.
+        All that were captured, or the model alone. torch's random states are restored only if an optimizer or
+        generators are among them: a run goes on then. A buffer that is None or empty here is not set yet, and
+        takes what the content holds if the model's own ``load_state_dict`` does.
     content
         From `capture` or `read`.
     source
@@ -75,7 +79,7 @@ def restore(parts: Mapping[str, Any], content: Mapping[str, Any], source: str | 
     Raises
     ------
     ValueError
-        If the content does not fit the parts. Nothing has been changed then.
+        If the content does not fit the parts, or a random state in it is damaged. Nothing has been changed then.
 
     Examples
     --------
@@ -86,10 +90,13 @@ def restore(parts: Mapping[str, Any], content: Mapping[str, Any], source: str | 
       model weight: torch.float32 (2, 3) in the file, torch.float32 (4, 3) here
       model bias: torch.float32 (2,) in the file, torch.float32 (4,) here
     """
-    resume = parts.keys() == content["parts"].keys()
-    if not resume and parts.keys() != {"model"}:
+    resume = bool(parts.keys() & {"optimizer", "generators"})
+    if parts.keys() != content["parts"].keys() and parts.keys() != {"model"}:
         raise ValueError(f"{source} holds {', '.join(content['parts'])}, but the call passes {', '.join(parts)}")
     _check_layout(source, parts, content)
+    _check_generators(source, parts, content)
+    if resume:
+        _check_random_states(source, content["random"])
     for name, part in parts.items():
         _restore_part(part, content["parts"][name])
     if resume:
@@ -144,7 +151,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, something else, or of another format version.
+        If it is damaged, something else, of another format version, or lacks an entry; the message names it.
 
     Examples
     --------
@@ -157,8 +164,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(f"{path} is cut short, damaged, or no file of save_checkpoint") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no file of save_checkpoint")
-    if content["version"] != VERSION:
-        raise ValueError(f"{path} has format version {content['version']}, this tricks_lib reads {VERSION}")
+    _check_entries(path, content)
     return content
 
 
@@ -200,6 +206,51 @@ def _set_random_states(states: Mapping[str, list[Tensor]]) -> None:
     for name, module in _random_modules().items():
         for index, state in zip(range(module.device_count()), states.get(name, []), strict=False):
             module.set_rng_state(state, index)
+
+
+def _check_entries(path: Any, content: Mapping[str, Any]) -> None:
+    if "version" not in content:
+        raise ValueError(f"{path} is damaged: it lacks 'version'")
+    if content["version"] != VERSION:
+        raise ValueError(f"{path} has format version {content['version']}, this tricks_lib reads {VERSION}")
+    missing = [repr(name) for name in CONTENT if not isinstance(content.get(name), dict)]
+    if not missing and "model" not in content["parts"]:
+        missing = ["'model' among its parts"]
+    if missing:
+        raise ValueError(f"{path} is damaged: it lacks {', '.join(missing)}")
+
+
+def _check_generators(source: Any, parts: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    saved = content["parts"].get("generators", {})
+    for name, generator in parts.get("generators", {}).items():
+        spare = torch.Generator(generator.device)
+        _check_random_state(f"{source}: generator {name}", saved.get(name), generator.get_state(), spare)
+
+
+def _check_random_states(source: Any, states: Mapping[str, Any]) -> None:
+    for name in {"cpu": None} | dict(states):
+        if not isinstance(states.get(name), list) or (name == "cpu" and len(states[name]) != 1):
+            raise ValueError(f"{source}: random[{name!r}] is damaged or missing, expected a list of random states")
+    _check_random_state(f"{source}: random['cpu']", states["cpu"][0], torch.get_rng_state(), torch.Generator("cpu"))
+    for name, module in _random_modules().items():
+        awake = getattr(module, "is_initialized", lambda: True)()  # asking for a state would wake it up
+        for index, state in zip(range(module.device_count()), states.get(name, []), strict=False):
+            present = module.get_rng_state(index) if awake else None
+            _check_random_state(f"{source}: random[{name!r}][{index}]", state, present)
+
+
+def _check_random_state(where: str, state: Any, present: Tensor | None, spare: torch.Generator | None = None) -> None:
+    """Compare with the present state, and try it on a generator that nobody uses."""
+    kind = _kind(state)
+    if not isinstance(state, Tensor) or state.dtype != torch.uint8 or state.ndim != 1:
+        raise ValueError(f"{where} is damaged: expected a random state, torch.uint8 (n,), got {kind}")
+    if present is not None and kind != _kind(present):
+        raise ValueError(f"{where} is damaged: expected a random state, {_kind(present)}, got {kind}")
+    if spare is not None:
+        try:
+            spare.set_state(state)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"{where} is damaged: {error}") from error
 
 
 def _state(part: Any) -> dict[str, Any]:
@@ -269,10 +320,11 @@ def _check_layout(path: Any, parts: Mapping[str, Any], content: Mapping[str, Any
 
 
 def _unset_buffers(model: nn.Module) -> set[str]:
+    """The buffers that wait for a fit: None, or without elements as in `tricks_lib.data.looking.PCA`."""
     names = set()
     for prefix, module in model.named_modules():
         for name, buffer in module._buffers.items():
-            if buffer is None:
+            if buffer is None or buffer.numel() == 0:
                 names.add("model " + ".".join(filter(None, [prefix, name])))
     return names
 

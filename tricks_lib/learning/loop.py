@@ -6,12 +6,14 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils.data import Dataset
 
 from tricks_lib.learning import checkpoint
 
@@ -50,7 +52,8 @@ def update(
     loss
         Maps (outputs, targets) to the *mean over the batch*, a tensor of shape ``()``.
     optimizer
-        Gradients of its parameters are cleared before each batch; those of the last batch stay readable.
+        Built for parameters of this model. Their gradients are cleared before each batch; those of the last batch
+        stay readable.
     metrics
         More to average, by name: functions of (outputs, targets) that return a batch mean. They see the outputs
         that the step is computed from (so with dropout on). They may be NaN; the loss may not.
@@ -58,6 +61,7 @@ def update(
         Where the batches are moved; default: the device of the model's first parameter. The model is not moved.
     schedule
         Advanced once per *optimizer step*, not per epoch, as in ``LambdaLR(optimizer, multiplier_of_the_step)``.
+        Not ``ReduceLROnPlateau``: call its ``step`` yourself with a result of `evaluate`.
     max_norm
         Bound on the norm of the gradients of all the optimizer's parameters, taken as one vector.
     progress
@@ -75,7 +79,9 @@ def update(
         parameters and the optimizer are as this batch found them (batch norm's running statistics are not: they
         belong to the forward pass).
     TypeError, ValueError
-        If a batch is not a pair, the loss not a scalar or declared as a sum, or there is no batch at all.
+        If a batch is not a pair, the loss not a scalar or declared as a sum, or there is no batch at all; before
+        any step, if an argument is not what belongs in its place (a data set for a loader, the class of a loss,
+        the optimizer of another model).
 
     Notes
     -----
@@ -99,7 +105,8 @@ def update(
     >>> averages["loss"] < 1e-3
     True
     """
-    _check_arguments(loss, metrics, optimizer, schedule, max_norm)
+    _check_training(model, optimizer, schedule, max_norm)
+    _check_arguments(batches, loss, metrics)
     averages = _Averages(metrics)
     with _mode(model, training=True):
         for batch in _moved(batches, device or _device(model), progress):
@@ -161,7 +168,7 @@ def evaluate(
     >>> evaluate(model, batches, nn.functional.l1_loss)
     {'loss': 2.5}
     """
-    _check_arguments(loss, metrics)
+    _check_arguments(batches, loss, metrics)
     averages = _Averages(metrics)
     with _mode(model, training=False), checkpoint.random_states_kept(), torch.no_grad():
         for batch in _moved(batches, device or _device(model), progress):
@@ -182,8 +189,9 @@ def save_checkpoint(
     """Write all that a run needs to go on after an epoch as if it had never stopped.
 
     The file holds the states of the parts given, torch's global random states (of the CPU and the accelerator; not
-    those of NumPy or ``random``) and the extra values. It appears under its name only when it is complete: a run
-    that dies while saving leaves the previous checkpoint as it was.
+    those of NumPy or ``random``) and the extra values. Buffers with ``persistent=False`` are not saved. The file
+    appears under its name only when it is complete: a run that dies while saving leaves the previous checkpoint
+    as it was.
 
     Parameters
     ----------
@@ -225,8 +233,8 @@ def load_checkpoint(
     """Put a saved run back into its parts, all of them or none, and return the extra values.
 
     Pass the parts that were saved, built as they were then: the run then goes on bit for bit, torch's global
-    random states included. Pass the model alone to take only the weights out of a larger checkpoint: nothing
-    else is touched, the random states neither.
+    random states included. Pass the model alone to take only the weights: nothing else is touched, the random
+    states neither, which come back only with an optimizer or generators.
 
     Parameters
     ----------
@@ -303,21 +311,53 @@ class _Averages:
         return {name: total / self.samples for name, total in self.sums.items()}
 
 
-def _check_arguments(
-    loss: Score,
-    metrics: Mapping[str, Score] | None,
-    optimizer: Optimizer | None = None,
-    schedule: LRScheduler | None = None,
-    max_norm: float | None = None,
-) -> None:
-    if getattr(loss, "reduction", "mean") == "sum":
+def _check_arguments(batches: Any, loss: Any, metrics: Mapping[str, Score] | None) -> None:
+    if isinstance(batches, Dataset) and not hasattr(batches, "__iter__"):  # an IterableDataset may hold batches
+        raise TypeError(
+            f"batches is {_kind(batches)}, which holds single samples; wrap it in a DataLoader, "
+            "as in DataLoader(dataset, batch_size=64)"
+        )
+    if isinstance(loss, type):
+        raise TypeError(f"loss is a class; write {loss.__name__}()")
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of (outputs, targets), got {_kind(loss)}")
+    if _reduction(loss) == "sum":
         raise ValueError('loss must be a mean over the batch, but has reduction="sum"; scale the learning rate')
     if "loss" in (metrics or {}):
         raise ValueError('metrics must not use the name "loss": the result has the loss under it')
-    if getattr(schedule, "optimizer", optimizer) is not optimizer:
-        raise ValueError("schedule drives another optimizer than the one passed as optimizer")
+
+
+def _check_training(model: nn.Module, optimizer: Any, schedule: Any, max_norm: float | None) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be a torch.optim.Optimizer, got {_kind(optimizer)}; "
+            "the order is update(model, batches, loss, optimizer)"
+        )
+    if not set(_stepped(optimizer)) & set(model.parameters()):
+        raise ValueError("optimizer steps no parameter of model: was it built for another one?")
+    _check_schedule(schedule, optimizer)
     if max_norm is not None and not max_norm > 0:
         raise ValueError(f"max_norm must be positive, got {max_norm}")
+
+
+def _check_schedule(schedule: Any, optimizer: Optimizer) -> None:
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise TypeError(
+            "schedule is advanced after each optimizer step, but ReduceLROnPlateau needs a value to watch: do not "
+            'pass it; after each pass, call plateau.step(averages["loss"]) with the averages of evaluate'
+        )
+    if getattr(schedule, "optimizer", optimizer) is not optimizer:
+        raise ValueError("schedule drives another optimizer than the one passed as optimizer")
+
+
+def _reduction(loss: Any) -> Any:
+    if isinstance(loss, partial):
+        return loss.keywords.get("reduction", _reduction(loss.func))
+    return getattr(loss, "reduction", "mean")
+
+
+def _stepped(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 @contextmanager
@@ -394,13 +434,16 @@ def _check_finite(name: str, value: float, batch: _Batch) -> None:
 
 
 def _clip(optimizer: Optimizer, max_norm: float, batch: _Batch) -> None:
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+    norm = nn.utils.clip_grad_norm_(_stepped(optimizer), max_norm)
     _check_finite("the norm of the gradients", norm.item(), batch)
 
 
 def _ordinal(number: int) -> str:
     return f"batch {number} (counted from 0)"
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
 
 
 def _brief(data: Any) -> str:

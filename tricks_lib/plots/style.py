@@ -24,7 +24,7 @@ COLORS = (
     "#717581",
     "#92dadd",
 )
-"""Ten colors that people with color-vision deficiencies tell apart, too (Petroff 2021, arXiv:2107.02270)."""
+"""Ten colors that people with color-vision deficiencies tell apart, too (Petroff 2021, arXiv 2107.02270)."""
 
 INK = "#222222"
 """Color of text and axes."""
