@@ -38,7 +38,7 @@ from tricks_lib.experiment.numbers import glue
 from tricks_lib.experiment.seeding import seeds
 from tricks_lib.experiment.statistics import paired
 
-gain = [1 + seed % 7 / 100 for seed in seeds("data/small", "train", 32)]
+gain = [1 + seed % 999_983 / 10**9 for seed in seeds("data/small", "train", 32)]
 glue("gain", gain[0])
 ```
 
@@ -157,7 +157,7 @@ def test_what_the_run_cannot_notice_runs_nothing(book: Book, name: str, old: str
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("book/data/small.md", "/ 100", "/ 99"),
+        ("book/data/small.md", "/ 10**9", "/ 10**8"),
         ("tricks_lib/experiment/seeding.py", "__all__ = [", '__all__ = ["new", '),
         ("constraints.txt", "torch==2.13.0", "torch==2.13.1"),
         ("book/data/grid.json", "1", "2"),
@@ -241,7 +241,7 @@ def test_raising_cell(book: Book) -> None:
 def test_claim_that_does_not_hold(book: Book) -> None:
     book.edit("book/data/small.md", "1 + seed", "0.1 + seed")
     for target in ("book", "test"):
-        book.fails(target, "book/data/small", "The arm gains.", "0.5", "0.13")
+        book.fails(target, "book/data/small", "The arm gains.", "0.5", "0.10")
 
 
 def test_claim_that_is_never_shown(book: Book) -> None:
