@@ -179,7 +179,12 @@ def modules(book: Register, root: Path) -> list[str]:
     listed = {one: [module for module in existing if fnmatch(module, one)] for one in book.infrastructure}
     known = {*owned, *(module for found in listed.values() for module in found)}
     missing = [f"{module}: neither of a chapter nor under infrastructure" for module in existing if module not in known]
-    return missing + [f"infrastructure: no module {one}" for one, found in listed.items() if not found]
+    late = [one for one in book.infrastructure if one in owned and not _is_ahead(book, one, root)]
+    return [
+        *missing,
+        *(f"infrastructure: no module {one}" for one, found in listed.items() if not found),
+        *(f"infrastructure: {one} has its chapter now" for one in late),
+    ]
 
 
 def names(book: Register, root: Path) -> list[str]:
@@ -189,7 +194,7 @@ def names(book: Register, root: Path) -> list[str]:
     return [
         f"{module}.{name}: of no trick in {PATH}"
         for module, path in public_modules(root).items()
-        if any(_within(module, one) for one in tricks_of)
+        if any(_within(module, one) for one in tricks_of) and not _is_ahead(book, module, root)
         for name in public_names(ast.parse(path.read_text("utf8"))) or []
         if f"{module}.{name}" not in registered
     ]
@@ -234,7 +239,8 @@ def triples(book: Register, root: Path) -> list[str]:
     for chapter in dict.fromkeys(trick.chapter for trick in book.tricks):
         part, name = chapter.split("/")
         has_page = (root / f"book/{chapter}.md").is_file()
-        has_module = any(_within(module, f"tricks_lib.{part}.{name}") for module in public_modules(root))
+        own = [module for module in public_modules(root) if _within(module, f"tricks_lib.{part}.{name}")]
+        has_module = any(not _is_ahead(book, module, root) for module in own)
         needs_module = any(trick.symbols for trick in book.tricks if trick.chapter == chapter)
         if has_module and not has_page:
             found.append(f"tricks_lib/{chapter}: no chapter book/{chapter}.md")
@@ -269,6 +275,11 @@ def public_modules(root: Path) -> dict[str, Path]:
 def _said(text: str) -> Iterator[str]:
     yield from (number for _, number in typed_numbers(text))
     yield from (number for _, number, _ in claimed_numbers(text))
+
+
+def _is_ahead(book: Register, module: str, root: Path) -> bool:
+    """Tell whether a module came before its chapter: until then it is listed under infrastructure by its full name."""
+    return module in book.infrastructure and not (root / f"book/{'/'.join(module.split('.')[1:])}.md").is_file()
 
 
 def _within(module: str, package: str) -> bool:

@@ -345,3 +345,17 @@ def test_a_loaded_register_holds_what_the_file_says(tmp_path):
     look, rescale = loaded.tricks
     assert (look.claims, look.null, look.is_written, rescale.is_written) == (("d01-constant",), "noise", True, False)
     assert rescale.module == "tricks_lib.data.normalization"
+
+
+def test_a_module_may_come_before_its_chapter_and_is_told_when_the_chapter_is_there(tmp_path):
+    book = register.load(ROOT / register.PATH)
+    assert "tricks_lib.learning.optimizers" in book.infrastructure
+    assert not [line for check in (register.names, register.triples) for line in check(book, ROOT)]
+    bare = replace(book, infrastructure=tuple(one for one in book.infrastructure if "optimizers" not in one))
+    assert any("optimizers.SGD: of no trick" in line for line in register.names(bare, ROOT))
+    assert "tricks_lib/learning/optimizers: no chapter book/learning/optimizers.md" in register.triples(bare, ROOT)
+    for name in ("tricks_lib/learning/optimizers.py", "book/learning/optimizers.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('__all__ = ["SGD"]\n' if name.endswith(".py") else "# Optimizers\n")
+    late = "infrastructure: tricks_lib.learning.optimizers has its chapter now"
+    assert late in register.modules(book, tmp_path)
