@@ -11,10 +11,10 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 # What a shell exports for one's own experiments is no business of the build.
-unexport TRICKS_SEED TRICKS_STRICT PYTEST_ADDOPTS
+unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks serve lint claims repro clean
+.PHONY: help book test notebooks serve lint claims tune null repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ lint: $(READY)  ## style, types, layers, and the rules of the book
 
 claims: notebooks  ## all claims with their spare; SEEDS=5 tries them under five fresh seed bases
 	$(BIN)/python -m tools.claims $(SEEDS)
+
+tune: $(READY)  ## tune the settings that chapters use: all, or CHAPTERS="book/data/normalization ..."
+	$(BIN)/python -m tools.tune $(CHAPTERS)
+
+null: notebooks  ## does each effect vanish with its trick switched off? All, or TRICKS="D07 A/A ..."
+	$(BIN)/python -m tools.nulls $(TRICKS)
 
 repro: $(READY)  ## run every chapter twice and compare what it says
 	$(BIN)/python -m tools.notebooks repro

@@ -14,7 +14,7 @@ import shutil
 import sys
 from typing import Any
 
-from tools import chapters, collect
+from tools import chapters, collect, tune
 from tools.chapters import BUILD
 from tools.notebooks import execute
 
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(BASES, ignore_errors=True)
     problems = broken(claims) + [f"{claim['id']}: {what}" for claim in claims for what in warnings(claim)]
     problems += [line for base in bases for line in _broken_under(base)]
+    problems += tune.at_border()
     if bases:
         runs = [_numbers_under(base) for base in bases]
         problems += unmoved(runs, collect.numbers(chapters.chapters()))

@@ -51,8 +51,10 @@ def stale(names: list[str]) -> list[str]:
     return [name for name in names if name not in fresh]
 
 
-def execute(names: list[str], folder: Path, *, strict: bool = True, seed: int = 0, report: Path | None = None) -> int:
-    """Run chapters in kernels of their own, two at a time; keep the executed copies in ``folder``."""
+def execute(
+    names: list[str], folder: Path, *, strict: bool = True, seed: int = 0, report: Path | None = None, **more: str
+) -> int:
+    """Run chapters in kernels of their own, with ``more`` environment, two at a time; keep the copies in ``folder``."""
     notebooks = folder.with_name(f"{folder.name}-notebooks")
     shutil.rmtree(notebooks, ignore_errors=True)
     paths = [str(chapters.convert(name, notebooks)) for name in names]
@@ -65,6 +67,8 @@ def execute(names: list[str], folder: Path, *, strict: bool = True, seed: int = 
         "IPYTHONDIR": str(ROOT / "tools" / "ipython"),
         "TRICKS_STRICT": str(int(strict)),
         "TRICKS_SEED": str(seed),
+        "TRICKS_BOOK": str(ROOT / "book"),
+        **more,
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tools.harvest", "-p", "no:cacheprovider"]
     command += ["--rootdir", str(ROOT), "-o", "addopts=", "-o", "filterwarnings=default"]

@@ -29,13 +29,13 @@ PARTS = ("Data", "Model", "Learning", "Practice")
 IDS = [f"{letter}{n:02}" for letter, last in (("D", 26), ("M", 33), ("L", 51), ("C", 4)) for n in range(1, last + 1)]
 EVERYWHERE = "everywhere"
 REQUIRED = {"id", "part", "chapter", "name", "anchor", "measures"}
-WRITTEN = {"symbols", "claims", "null", "sources"}
-LISTS = {"symbols", "claims", "sources"}
+WRITTEN = {"symbols", "claims", "null", "cost", "hurts", "sources"}
+LISTS = {"symbols", "claims", "hurts", "sources"}
 
 
 @dataclass(frozen=True)
 class Trick:
-    """One trick; the last four fields are there once its chapter is written."""
+    """One trick; the last six fields are there once its chapter is written."""
 
     id: str
     part: str
@@ -46,6 +46,8 @@ class Trick:
     symbols: tuple[str, ...] | None = None
     claims: tuple[str, ...] | None = None
     null: str | None = None
+    cost: str | None = None
+    hurts: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
 
     @property
@@ -141,12 +143,12 @@ def identities(book: Register) -> list[str]:
 
 
 def written(book: Register, root: Path) -> list[str]:
-    """A trick has claims, symbols, sources and a null exactly if its chapter is there."""
+    """A trick has claims, symbols, sources and the rest exactly if its chapter is there."""
     found = []
     for trick in book.tricks:
         exists = (root / f"book/{trick.chapter}.md").is_file()
         if exists and not trick.is_written:
-            found.append(f"{trick.id}: book/{trick.chapter}.md is there; register claims, symbols, sources and null")
+            found.append(f"{trick.id}: book/{trick.chapter}.md is there; register {', '.join(sorted(WRITTEN))}")
         if trick.is_written and not exists:
             found.append(f"{trick.id}: registered as written, but there is no book/{trick.chapter}.md")
     return found
@@ -215,6 +217,8 @@ def claims(book: Register, root: Path) -> list[str]:
     for trick in book.tricks:
         strange = [one for one in trick.claims or () if not one.startswith(f"{trick.id.lower()}-")]
         found += [f"{trick.id}: claim {one} is of another trick" for one in strange]
+        unknown = set(trick.hurts or ()) - {one for other in book.tricks for one in other.claims or ()}
+        found += [f"{trick.id}: {one}, which is to show when it hurts, is no claim" for one in sorted(unknown)]
     return found
 
 
@@ -308,11 +312,11 @@ def _wrong_keys(trick: dict[Any, Any]) -> Iterator[str]:
     if missing := REQUIRED - set(trick):
         yield f"no {', '.join(sorted(missing))}"
     if 0 < len(WRITTEN & set(trick)) < len(WRITTEN):
-        yield f"no {', '.join(sorted(WRITTEN - set(trick)))}: all four, or none before the chapter is written"
+        yield f"no {', '.join(sorted(WRITTEN - set(trick)))}: all six, or none before the chapter is written"
     for key, value in trick.items():
         if key in LISTS and (not isinstance(value, list) or not _is_texts(value)):
             yield f"{key} must be a list of names"
-        if key in REQUIRED | {"null"} and not (isinstance(value, str) and value.strip()):
+        if key in REQUIRED | {"null", "cost"} and not (isinstance(value, str) and value.strip()):
             yield f"{key} must be text"
-    if any(key in trick and not trick[key] for key in ("claims", "sources")):
-        yield "a written trick has at least one claim and one source"
+    if any(key in trick and not trick[key] for key in ("claims", "hurts", "sources")):
+        yield "a written trick has at least one claim, one that shows when it hurts, and one source"

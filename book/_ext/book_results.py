@@ -1,8 +1,9 @@
-"""``{trick-index}`` and ``{run-times}``: tables over what the build collected.  Nothing in them is typed."""
+"""``{trick-index}``, ``{scorecard}``, ``{run-times}``: pages of what the build collected.  Nothing in them is typed."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from tricks_lib.experiment import card
+from tricks_lib.experiment.claims import Claim
+
 Record = dict[str, Any]
+ORDER = ("effect", "rate", "theory", "null", "exact", "report", "fact")
 
 
 class Results(SphinxDirective):
@@ -61,6 +66,47 @@ class TrickIndex(Results):
         )
 
 
+class Scorecard(Results):
+    """For each trick of a finished chapter: its claims with interval, seeds and regime; cost; when it hurts."""
+
+    def lines(self) -> list[str]:
+        tricks, claims = self.load("book/tricks.yml")["tricks"], self.load("build/claims.json")
+        by_id = {claim["id"]: claim for claim in claims}
+        written = [trick for trick in tricks if self.is_written(trick["chapter"])]
+        found = [self._summary(written, claims)]
+        for trick in written:
+            found += self._trick(trick, by_id)
+        return found
+
+    def _summary(self, written: list[Record], claims: list[Record]) -> str:
+        kinds = Counter(claim["kind"] for claim in claims)
+        counted = ", ".join(f"{kinds[kind]} of kind *{kind}*" for kind in ORDER if kinds[kind])
+        judged = [claim for claim in claims if claim["holds"] is not None]
+        holding = sum(claim["holds"] for claim in judged)
+        return (
+            f"{len(written)} tricks, {len(claims)} claims: {counted}. Of the {len(judged)} claims that the build "
+            f"judges, {holding} hold.\n"
+        )
+
+    def _trick(self, trick: Record, by_id: dict[str, Record]) -> list[str]:
+        own = [by_id[one] for one in trick["claims"]]
+        hurting = "; ".join(f"[{by_id[one]['sentence'].rstrip('.')}](#claim-{one})" for one in trick["hurts"])
+        return [
+            f"**[{trick['id']} {trick['name']}](#{trick['anchor']})**\n",
+            *(line for claim in own if claim["kind"] != "fact" for line in self._claim(claim)),
+            f"*Cost*: {trick['cost']}. *When it hurts or does nothing*: {hurting}.\n",
+        ]
+
+    def _claim(self, record: Record) -> list[str]:
+        claim = Claim.from_record(record)
+        bar = card.bar(claim)
+        drawing = ["```{raw} html", bar.rstrip(), "```"] if bar else []
+        verdict = claim.kind if claim.holds is None else f"{claim.kind}, {card.verdict(claim)}"
+        said = f"[{claim.sentence}](#claim-{claim.id}) *({verdict})*"
+        facts = f"{card.measured(claim)}. *Regime*: {claim.regime}."
+        return [":::{container} score", said, "", *drawing, "", facts, ":::", ""]
+
+
 class RunTimes(Results):
     """Run time, claims, date and machine of each chapter."""
 
@@ -76,5 +122,6 @@ class RunTimes(Results):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("trick-index", TrickIndex)
+    app.add_directive("scorecard", Scorecard)
     app.add_directive("run-times", RunTimes)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -44,6 +44,7 @@ glue("gain", gain[0])
 
 The first gain is {glue:text}`gain:.2f`.
 
+(claim-d01-gain)=
 ```{code-cell} ipython3
 claim("d01-gain", "The arm gains.", paired(gain, [0.0] * 32), margin=0.5, unit="points", regime="made up")
 ```
@@ -107,10 +108,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     book = Book(tmp_path_factory.mktemp("book"))
     copy_machinery(book.folder)
     book.write("_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n  - file: book/data/small\n")
-    book.write("book/index.md", "# A small book\n\n```{trick-index}\n```\n\n```{run-times}\n```\n")
+    book.write(
+        "book/index.md", "# A small book\n\n```{trick-index}\n```\n\n```{run-times}\n```\n\n```{scorecard}\n```\n"
+    )
     book.write("book/data/small.md", CHAPTER)
     book.write("book/references.bib", "")
-    trick = "{id: D01, part: Data, chapter: data/small, name: One trick, anchor: trick-d01, claims: [d01-gain]}"
+    trick = "{id: D01, part: Data, chapter: data/small, name: One trick, anchor: trick-d01, claims: [d01-gain],"
+    trick += " cost: one pass, hurts: [d01-gain]}"
     book.write("book/tricks.yml", f"tricks:\n  - {trick}\n")
     book.edit("pyproject.toml", 'testpaths = ["tests", "tricks_lib"]', 'testpaths = ["tests"]')
     book.write("tests/test_nothing.py", "def test_nothing():\n    pass\n")
@@ -134,6 +138,15 @@ def test_page_shows_the_checked_run(book: Book) -> None:
     assert f"Run time: {times['book/data/small']['seconds']:.0f} s" in page
     index = (book.folder / "_build/html/book/index.html").read_text("utf8")
     assert "1 of 1" in index and "D01 One trick" in index
+    scorecard = index.partition("claims that the build judges")[2]
+    for word in (
+        "The arm gains.",
+        'href="data/small.html#claim-d01-gain"',
+        'class="claim-bar"',
+        "32 seeds",
+        "one pass",
+    ):
+        assert word in scorecard
 
 
 def test_nothing_runs_again_when_nothing_changed(book: Book) -> None:
@@ -285,6 +298,18 @@ def test_number_that_no_seed_moves_is_found(book: Book) -> None:
     book.succeeds("notebooks")
     run = book.make("claims", "SEEDS=1")
     assert run.returncode != 0 and "gain is the same under all seeds" in run.stdout, run.stdout + run.stderr
+
+
+def test_a_null_that_leaves_the_effect_alone_is_found(book: Book) -> None:
+    null = "NULLS = {{'D01': {{'tricks_lib.experiment.statistics.{}': lambda a, b: original(b, {})}}}}\n"
+    start = "from tricks_lib.experiment.statistics import paired as original\n\n"
+    for package in ("tests", "tests/data"):
+        book.write(f"{package}/__init__.py", "")
+    book.write("tests/data/null_small.py", start + null.format("paired", "b"))
+    assert "2 runs of chapters with a trick switched off, 0 problems" in book.succeeds("null")
+    book.write("tests/data/null_small.py", start + null.format("over_seeds", "a"))
+    run = book.make("null", "TRICKS=D01")
+    assert run.returncode != 0 and "d01-gain holds with D01 switched off" in run.stdout
 
 
 def test_claims_hold_under_another_base(book: Book) -> None:

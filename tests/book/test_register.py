@@ -30,6 +30,8 @@ tricks:
     symbols: [tricks_lib.data.looking.spread]
     claims: [d01-constant]
     "null": noise
+    cost: one pass
+    hurts: [d01-constant]
     sources: [lecun1998]
   - {id: D05, part: Data, chapter: data/normalization, name: Rescale, anchor: trick-d05, measures: speed}
 """
@@ -235,9 +237,14 @@ def test_claims_that_differ_from_the_registered_ones_are_found(old, new, count, 
     assert len(register.claims(book, project)) == count
 
 
+def test_a_claim_that_is_to_show_when_it_hurts_must_exist(book, project):
+    (found,) = register.claims(changed(book, hurts=("d01-constant", "d01-gone")), project)
+    assert "d01-gone" in found
+
+
 def test_a_claim_that_bears_the_id_of_another_trick_is_found(book, project):
     write(project / "book/data/looking.md", CHAPTER.replace("d01-constant", "d02-constant"))
-    assert len(register.claims(changed(book, claims=("d02-constant",)), project)) == 1
+    assert len(register.claims(changed(book, claims=("d02-constant",), hurts=()), project)) == 1
 
 
 def test_a_source_that_the_bibliography_or_the_chapter_lacks_is_found(book, project):
@@ -304,7 +311,7 @@ def test_the_form_of_the_small_register_is_right():
     ("old", "new", "message"),
     [
         ('"null": noise', "null: noise", "in quotes"),
-        ('    "null": noise\n', "", "all four"),
+        ('    "null": noise\n', "", "all six"),
         ("name: Look\n", "name: Look\n    shade: red\n", "unknown"),
         ("    measures: pixels\n", "", "no measures"),
         ("name: Look\n", "name: 5\n", "text"),
@@ -312,6 +319,8 @@ def test_the_form_of_the_small_register_is_right():
         ("claims: [d01-constant]", "claims: d01-constant", "list"),
         ("claims: [d01-constant]", "claims: []", "at least one"),
         ("sources: [lecun1998]", "sources: []", "at least one"),
+        ("hurts: [d01-constant]", "hurts: []", "one that shows when it hurts"),
+        ("cost: one pass", "cost: 3", "cost must be text"),
         ("symbols: [tricks_lib.data.looking.spread]", "symbols: [5]", "list"),
         ('{"28x28": pixels of an image}', "{28: width}", "quoted"),
         ('{"28x28": pixels of an image}', '{"28x28": }', "reason"),

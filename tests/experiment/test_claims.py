@@ -322,6 +322,8 @@ def test_the_record_in_full():
         "mean": 3.21,
         "low": 2.914,
         "high": 3.506,
+        "se": 0.145,
+        "of": "Estimate",
         "margin": 0.5,
         "unit": "points",
         "n": 32,
@@ -342,6 +344,15 @@ def test_the_record_is_json(kind):
         record = make(kind, **changes).record
         assert json.loads(json.dumps(record, allow_nan=False)) == record
         assert list(record) == list(make("effect").record)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_a_record_becomes_the_claim_again(kind):
+    for changes in ({}, FAILING.get(kind, {})):
+        made = make(kind, **changes)
+        again = Claim.from_record(json.loads(json.dumps(made.record)))
+        assert card.as_html(again) == card.as_html(made) and again.record == made.record
+        assert type(again.result) is type(made.result)
 
 
 def test_what_json_cannot_hold_is_none():

@@ -13,7 +13,7 @@ from tricks_lib.experiment.statistics import Estimate, Proportion
 if TYPE_CHECKING:
     from tricks_lib.experiment.claims import Claim
 
-__all__ = ["as_html", "as_text", "measured", "needed", "rows", "verdict"]
+__all__ = ["as_html", "as_text", "bar", "measured", "needed", "rows", "verdict"]
 
 _WIDTH, _HEIGHT, _EDGE = 240, 24, 6  # of the bar, in CSS pixels; the edge leaves room for the dot
 _ONE_SIDED, _TWO_SIDED = ("effect", "rate"), ("null", "theory")
@@ -88,7 +88,30 @@ def as_html(claim: Claim) -> str:
         f'<p class="claim-head"><span class="claim-kind">{claim.kind}</span>: '
         f'<span class="claim-verdict">{verdict(claim)}</span> <code class="claim-id">{claim.id}</code></p>\n'
         f'<p class="claim-sentence"><strong>{escape(claim.sentence)}</strong></p>\n'
-        f'{_bar(claim)}<dl class="claim-rows">\n{listed}</dl>\n</div>'
+        f'{bar(claim)}<dl class="claim-rows">\n{listed}</dl>\n</div>'
+    )
+
+
+def bar(claim: Claim) -> str:
+    """Return the interval as a small drawing with its key; nothing where the result has no natural zero."""
+    e = claim.result
+    if not isinstance(e, Estimate) or not (_is_difference(claim) or isinstance(e, Proportion)):
+        return ""
+    marks = _landmarks(claim)
+    ends = [0.0, e.low, e.high, *marks, *([1.0] if isinstance(e, Proportion) else [])]
+    if not math.isfinite(max(ends) - min(ends)):
+        return ""
+    x = _scale(min(ends), max(ends))
+    drawn = _line("zero", x(0), x(0), 'stroke-opacity="0.5"')
+    drawn += "".join(_line("margin", x(m), x(m), 'stroke-dasharray="3 2"') for m in marks)
+    drawn += _line("interval", x(e.low), x(e.high), 'stroke-width="3"')
+    scale = "from 0 to 1" if isinstance(e, Proportion) else "line: 0"
+    key = scale + (f", dashed: {' and '.join(f'{m:g}' for m in marks)}" if marks else "")
+    return (
+        f'<p class="claim-figure"><svg class="claim-bar" role="img" aria-label="{_readable(_alt(claim))}"'
+        f' width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" stroke="currentColor">{drawn}'
+        f'<circle class="claim-bar-mean" cx="{x(e.mean):.1f}" cy="{_HEIGHT // 2}" r="4.5"'
+        f' fill="currentColor"/></svg> <small class="claim-key">{_readable(key)}</small></p>\n'
     )
 
 
@@ -138,29 +161,6 @@ def _with_unit(number: str, claim: Claim) -> str:
 def _readable(text: str) -> str:
     """Escape text for HTML, with a minus sign before negative numbers: screen readers skip a hyphen."""
     return re.sub(r"(?<![\w-])-(?=\d)", "\u2212", escape(text))
-
-
-def _bar(claim: Claim) -> str:
-    """Return the interval as a small drawing with its key; nothing where the result has no natural zero."""
-    e = claim.result
-    if not isinstance(e, Estimate) or not (_is_difference(claim) or isinstance(e, Proportion)):
-        return ""
-    marks = _landmarks(claim)
-    ends = [0.0, e.low, e.high, *marks, *([1.0] if isinstance(e, Proportion) else [])]
-    if not math.isfinite(max(ends) - min(ends)):
-        return ""
-    x = _scale(min(ends), max(ends))
-    drawn = _line("zero", x(0), x(0), 'stroke-opacity="0.5"')
-    drawn += "".join(_line("margin", x(m), x(m), 'stroke-dasharray="3 2"') for m in marks)
-    drawn += _line("interval", x(e.low), x(e.high), 'stroke-width="3"')
-    scale = "from 0 to 1" if isinstance(e, Proportion) else "line: 0"
-    key = scale + (f", dashed: {' and '.join(f'{m:g}' for m in marks)}" if marks else "")
-    return (
-        f'<p class="claim-figure"><svg class="claim-bar" role="img" aria-label="{_readable(_alt(claim))}"'
-        f' width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" stroke="currentColor">{drawn}'
-        f'<circle class="claim-bar-mean" cx="{x(e.mean):.1f}" cy="{_HEIGHT // 2}" r="4.5"'
-        f' fill="currentColor"/></svg> <small class="claim-key">{_readable(key)}</small></p>\n'
-    )
 
 
 def _alt(claim: Claim) -> str:

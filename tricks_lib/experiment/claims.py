@@ -82,9 +82,9 @@ class Claim:
         """The claim as a dict for JSON. What has no value, or none that JSON can hold, is ``None``."""
         r = self.result
         if isinstance(r, Estimate):
-            mean, low, high, n, wins = _finite(r.mean), _finite(r.low), _finite(r.high), r.n, r.wins
+            mean, low, high, se, n, wins = *map(_finite, (r.mean, r.low, r.high, r.se)), r.n, r.wins
         else:
-            mean, low, high, n, wins = _finite(r), None, None, None, None
+            mean, low, high, se, n, wins = _finite(r), None, None, None, None, None
         return {
             "id": self.id,
             "trick": self.trick,
@@ -94,6 +94,8 @@ class Claim:
             "mean": mean,
             "low": low,
             "high": high,
+            "se": se,
+            "of": None if r is None else type(r).__name__,
             "margin": self.margin,
             "unit": self.unit,
             "n": n,
@@ -102,6 +104,17 @@ class Claim:
             "holds": self.holds,
             "source": self.source,
         }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Claim:
+        """Make the claim again that left this `record`."""
+        kinds: dict[str, type[Estimate]] = {"Estimate": Estimate, "Proportion": Proportion}
+        result: Estimate | float | None = None if record["of"] is None else _number(record["mean"])
+        if record["of"] in kinds:
+            numbers = (_number(record[name]) for name in ("mean", "low", "high", "se"))
+            result = kinds[record["of"]](record["n"], *numbers, record["wins"])
+        words = {name: record[name] for name in ("id", "sentence", "kind", "regime", "margin", "unit", "source")}
+        return cls(result=result, **words)
 
     def __str__(self) -> str:
         return card.as_text(self)
@@ -198,6 +211,11 @@ def _plain(value: Any) -> Any:
 def _finite(value: float | None) -> float | None:
     """Return ``None`` for what JSON cannot hold."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    """Return what JSON could not hold as NaN."""
+    return math.nan if value is None else value
 
 
 def _check_words(c: Claim) -> None:
