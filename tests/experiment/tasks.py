@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from tricks_lib.experiment.engine import sweep
 from tricks_lib.experiment.stack import Stack
 from tricks_lib.learning.averaging import ema_step
 from tricks_lib.learning.draws import ModelStreams, stream
 from tricks_lib.learning.dropout import Dropout
 from tricks_lib.learning.loop import update
-from tricks_lib.learning.losses import cross_entropy
+from tricks_lib.learning.losses import accuracy, cross_entropy
+from tricks_lib.learning.optimizers import RuleOptimizer
 
 FEATURES, CLASSES, IMAGE = 6, 4, (1, 7, 6)
 Sets = dict[str, tuple[Tensor, Tensor]]
@@ -93,7 +96,35 @@ def train_alone(
     return model.eval(), average, sum(losses) / len(losses)
 
 
-def stacked(make_model: Callable[[], nn.Module], seeds: list[int], batch: int = 8) -> tuple[Stack, list[nn.Module]]:
+def deviation(
+    make_model: Callable[[], nn.Module],
+    sets: Any,
+    settings: list[dict[str, Any]],
+    seeds: list[int],
+    optimizer: type[RuleOptimizer],
+    reference: Callable[..., torch.optim.Optimizer],
+) -> float:
+    """Return how far `sweep` ends from one model at a time: the largest difference of a parameter, buffer or score."""
+    options: dict[str, Any] = {"epochs": 3, "batch_size": 8}
+    results = sweep(make_model, sets, settings, seeds=seeds, optimizer=optimizer, eval_every=3, keep=True, **options)
+    assert results.models is not None and results.complete and results.epochs == [3]
+    largest = 0.0
+    for i, setting in enumerate(settings):
+        for j, seed in enumerate(seeds):
+            own, kept = sets(seed) if callable(sets) else sets, results.models[i][j]
+            assert kept is not None
+            alone, *_ = train_alone(make_model, own, seed, reference, **options, **setting)
+            outputs, target = alone(own["val"][0]).detach(), own["val"][1]
+            pairs = [(alone.state_dict()[name], value) for name, value in kept.state_dict().items()]
+            for name, metric in {"val_loss": cross_entropy, "val_accuracy": accuracy}.items():
+                pairs.append((metric(outputs, target), torch.tensor(results.final(name)[i, j])))
+            distances = [(a.double() - b.double()).abs().max().item() for a, b in pairs]
+            assert np.isfinite(distances).all() and alone.state_dict().keys() == kept.state_dict().keys()
+            largest = max(largest, *distances)
+    return largest
+
+
+def stacked(make_model: Callable[[], nn.Module], seeds: list[int], batch: int = 5) -> tuple[Stack, list[nn.Module]]:
     models = []
     for seed in seeds:
         torch.manual_seed(seed)

@@ -77,6 +77,7 @@ def test_everything_finds_its_taker() -> None:
 
 
 def test_learning_rate_is_always_a_number() -> None:
+    assert read({"epochs": 0, "batch_size": np.int64(1)}).run["batch_size"] == 1
     assert read({}).numbers == {"optimizer": {"lr": 1e-3}, "loss": {}, "sweep": {}}
     assert read({"optimizer": AdamW, "beta1": 0.5}).numbers["optimizer"] == {"beta1": 0.5, "lr": 1e-3}
 

@@ -79,12 +79,12 @@ def test_models_and_updates(name: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_functions_with_odd_sizes(function: Any) -> None:
-    """Vector loops end with other instructions: here the last batch has one sample, of 3 * 11 numbers."""
+    """Vector loops end with other instructions: here the last batches have one sample."""
 
     def make_model() -> nn.Module:
         return nn.Sequential(nn.Linear(FEATURES, 11), function(), nn.Linear(11, CLASSES))
 
-    check(make_model, data(train=17, dtype=torch.float32), SGD, SGD_GRID, 8)
+    check(make_model, data(train=17, val=1, dtype=torch.float32), SGD, SGD_GRID, 8)
 
 
 def test_layers_that_normalize() -> None:
@@ -96,18 +96,40 @@ def test_layers_that_normalize() -> None:
     check(make_model, data(image=True, dtype=torch.float32), SGD, SGD_GRID, 32)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("function", [nn.Softplus, nn.Mish, nn.SiLU])
+def test_convolutions_of_few_channels(function: Any, dtype: torch.dtype) -> None:
+    """The numbers of one model that lie next to each other are its channels, not its samples."""
+
+    def make_model() -> nn.Module:
+        layers = [nn.Conv2d(1, 3, 2, 2), function(), nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1), function()]
+        return nn.Sequential(*layers, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(1, CLASSES)).to(dtype)
+
+    check(make_model, data(image=True, train=35, dtype=dtype), SGD, SGD_GRID, 32)
+    check(make_model, data(image=True, train=35, dtype=dtype), AdamW, ADAM_GRID, 32)
+
+
 def test_own_data_and_augmentation() -> None:
     check(MODELS["dropout"], lambda seed: data(seed, dtype=torch.float32), SGD, SGD_GRID, 8, augment=jitter)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_model_that_diverges_leaves_its_neighbors_alone(dtype: torch.dtype) -> None:
-    def run(*rates: float) -> Results:
-        options: Any = {"seeds": SEEDS, "epochs": 3, "batch_size": 8, "keep": True}
-        return sweep(of_type(MODELS["normed_mlp"], dtype), data(dtype=dtype), grid(lr=rates, momentum=[0.9]), **options)
+SGD_TERMS = {"momentum": [0.9], "weight_decay": [0.01], "max_norm": [1.0], "ema": [0.5], "label_smoothing": [0.1]}
+ADAM_TERMS = {"weight_decay": [0.01], "ema": [0.5]}
 
-    mixed, calm = run(0.1, 1e300, 0.2), run(0.1, 0.2)
-    assert np.isnan(mixed.final("val_loss")[1]).all()
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("optimizer", "terms"), [(SGD, {"momentum": [0.9]}), (SGD, SGD_TERMS), (AdamW, ADAM_TERMS)])
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_that_diverges_leaves_its_neighbors_alone(
+    name: str, optimizer: Any, terms: dict[str, list[float]], dtype: torch.dtype
+) -> None:
+    def run(*rates: float) -> Results:
+        options: Any = {"seeds": SEEDS, "epochs": 3, "batch_size": 8, "keep": True, "optimizer": optimizer}
+        sets = data(image=name == "cnn", dtype=dtype)
+        return sweep(of_type(MODELS[name], dtype), sets, grid(lr=rates, **terms), **options)
+
+    mixed, calm = run(0.01, 1e308, 0.2), run(0.01, 0.2)
+    assert mixed.stacks == [9] and np.isnan(mixed.final("val_loss")[1]).all()
     for name in calm.curves:
         np.testing.assert_array_equal(mixed.curves[name][[0, 2]], calm.curves[name])
         assert np.isfinite(calm.curves[name]).all()
@@ -115,6 +137,19 @@ def test_a_model_that_diverges_leaves_its_neighbors_alone(dtype: torch.dtype) ->
         for i, k in [(0, 0), (2, 1)]:
             for name, value in weights(mixed, i, j).items():
                 assert torch.equal(value, weights(calm, k, j)[name])
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_data_with_nan_leave_other_seeds_alone(name: str) -> None:
+    def sets(seed: int, bad: int) -> Any:
+        parts = data(seed, image=name == "cnn", dtype=torch.float32)
+        return {part: (x * float("nan") if seed == bad else x, y) for part, (x, y) in parts.items()}
+
+    options: Any = {"seeds": SEEDS, "epochs": 2, "batch_size": 8}
+    calm, mixed = (sweep(MODELS[name], lambda s, b=b: sets(s, b), SGD_GRID, **options) for b in (-1, SEEDS[1]))
+    for metric, values in mixed.curves.items():
+        np.testing.assert_array_equal(values[:, ::2], calm.curves[metric][:, ::2])
+    assert np.isnan(mixed.final("val_loss")[:, 1]).all() and np.isfinite(calm.final("val_loss")).all()
 
 
 def test_terms_that_others_use_do_not_count() -> None:

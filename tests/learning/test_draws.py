@@ -85,6 +85,16 @@ def test_what_all_models_share_cannot_have_numbers_of_its_own() -> None:
         vmap(lambda factor, x: factor * uniform_like(x), in_dims=(0, None))(torch.ones(2), torch.zeros(4, 3))
 
 
+@BOTH
+def test_streams_as_a_generator_fill_a_row_for_each_model(draw: Any) -> None:
+    streams = ModelStreams([5, 9, 5, 1])
+    with streams.at(2):
+        assert ModelStreams.active() is streams
+        stacked = draw(torch.zeros(3, 4, 3), generator=streams)  # the first three of them
+    assert ModelStreams.active() is None
+    assert torch.equal(stacked, drawn([5, 9, 5], step=2, draw=draw))
+
+
 def test_the_mapped_dimension_may_be_any() -> None:
     with ModelStreams([1, 2]).at(1):
         noise = vmap(uniform_like, in_dims=1)(torch.zeros(4, 2, 3))

@@ -96,7 +96,9 @@ def test_rate_is_a_buffer_that_checkpoints_leave_out() -> None:
     model.load_state_dict(nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)).state_dict())
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert other.p.item() == 0.3
-    assert repr(layer) == "Dropout(p=0.3)"
+    assert repr(layer) == "Dropout(p=0.3)" and repr(Dropout()) == repr(nn.Dropout()).split(",")[0] + ")"
+    x = torch.ones(4)
+    assert torch.equal(Dropout(0)(x), x) and not Dropout(1)(x).any()
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, math.nan])

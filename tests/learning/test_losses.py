@@ -56,6 +56,13 @@ def test_equals_a_dumb_loop_over_any_leading_dimensions(smoothing: float) -> Non
             )
 
 
+def test_probabilities_with_any_leading_dimensions() -> None:
+    logits, _, probabilities = batch((3, 4))
+    losses = cross_entropy(logits, probabilities, label_smoothing=0.1, reduction="none")
+    flat = cross_entropy(logits.flatten(0, 1), probabilities.flatten(0, 1), label_smoothing=0.1, reduction="none")
+    torch.testing.assert_close(losses.flatten(), flat, rtol=1e-12, atol=1e-12)
+
+
 def test_one_sample_without_a_batch() -> None:
     logits, classes, _ = batch()
     expected = F.cross_entropy(logits[0], classes[0])
@@ -65,6 +72,7 @@ def test_one_sample_without_a_batch() -> None:
 def test_probabilities_of_one_class_are_that_class() -> None:
     logits, classes, _ = batch()
     one_hot = F.one_hot(classes, CLASSES).double()
+    assert torch.equal(CrossEntropy()(logits, classes), cross_entropy(logits, classes))
     for smoothing in (0.0, 0.2):
         a, b = (cross_entropy(logits, t, label_smoothing=smoothing) for t in (classes, one_hot))
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import pickle
 from typing import Any
@@ -15,7 +16,17 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from tests import pretend_gpu
-from tricks_lib.learning.optimizers import SGD, AdamW, Each, Interval, RuleOptimizer, adamw_step, in_use, sgd_step
+from tricks_lib.learning.optimizers import (
+    SGD,
+    AdamW,
+    Each,
+    Interval,
+    RuleOptimizer,
+    adam_step,
+    adamw_step,
+    in_use,
+    sgd_step,
+)
 
 pretend_gpu.register()  # before the first backward pass of the process: autograd counts the devices then, once
 
@@ -70,6 +81,13 @@ def test_defaults_are_those_of_torch() -> None:
     for ours, theirs in [(SGD, torch.optim.SGD), (AdamW, torch.optim.AdamW)]:
         mine, other = ours(parameters()).defaults, theirs(parameters()).defaults
         assert {k: v for k, v in mine.items() if k != "foreach"} == {k: other[k] for k in mine if k != "foreach"}
+
+
+def test_rules_have_the_defaults_of_their_classes() -> None:
+    for kind, rule in [(SGD, sgd_step), (AdamW, adamw_step), (AdamW, adam_step)]:
+        defaults = kind.hyper(kind(parameters()).defaults)
+        options = {p.name: p.default for p in inspect.signature(rule).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        assert options == {name: defaults[name] for name in options}
 
 
 def test_groups_keep_their_own_hyper_parameters() -> None:

@@ -107,6 +107,7 @@ def test_bad_inputs_are_named(shape: tuple[int, ...]) -> None:
 def test_bad_options_are_named() -> None:
     with pytest.raises(ValueError, match="nonlinearity must be 'tanh' or 'relu', got 'sine'"):
         RNN(3, 4, nonlinearity="sine")  # type: ignore[arg-type]
+    assert RNN(1, 1)(torch.zeros(1, 1, 1))[0].shape == (1, 1, 1)
     with pytest.raises(ValueError, match="hidden_size must be at least 1, got 0"):
         LSTM(3, 0)
     with pytest.raises(ValueError, match="input_size must be at least 1, got -1"):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class Arm:
     --------
     >>> from tricks_lib.learning.losses import cross_entropy
     >>> from tricks_lib.learning.optimizers import SGD
-    >>> run = {"optimizer": SGD, "loss": cross_entropy, "augment": None}
+    >>> run = {"optimizer": SGD, "loss": cross_entropy, "augment": None, "epochs": 1, "batch_size": 8}
     >>> arm = read_setting(0, {"width": 9, "lr": 1, "nesterov": True, "momentum": 0.9}, lambda width: None, run)
     >>> arm.model, arm.numbers["optimizer"], arm.fixed["optimizer"]
     ({'width': 9}, {'lr': 1.0, 'momentum': 0.9}, {'nesterov': True})
@@ -98,6 +98,7 @@ def read_setting(index: int, setting: Setting, make_model: Callable[..., nn.Modu
         If a number is out of range.
     """
     run = {name: setting.get(name, value) for name, value in run.items()}
+    run |= {name: _whole(index, name, run[name], least) for name, least in {"epochs": 0, "batch_size": 1}.items()}
     takers = _takers(make_model, run)
     where = {name: [taker for taker, names in takers.items() if name in names] for name in setting}
     for name, found in where.items():
@@ -122,6 +123,8 @@ def _takers(make_model: Callable[..., nn.Module], run: Mapping[str, Any]) -> dic
     """Return the names that each taker knows, with their defaults."""
     if not (isinstance(run["optimizer"], type) and issubclass(run["optimizer"], RuleOptimizer)):
         raise TypeError(f"optimizer must be a class such as tricks_lib.learning.optimizers.SGD, got {run['optimizer']}")
+    for name in ("loss", "augment", "schedule"):
+        _check_function(name, run.get(name), optional=name != "loss")
     return {
         "sweep": {**dict.fromkeys(run), "label": None, **dict.fromkeys(OWN_NUMBERS, 0.0)},
         "make_model": _options(make_model, positional=True),
@@ -129,6 +132,13 @@ def _takers(make_model: Callable[..., nn.Module], run: Mapping[str, Any]) -> dic
         "loss": _options(run["loss"]),
         "augment": _options(run["augment"]) if run["augment"] else {},
     }
+
+
+def _check_function(name: str, function: Any, *, optional: bool) -> None:
+    if isinstance(function, type):
+        raise TypeError(f"{name} is a class: write {function.__name__}()")
+    if not (callable(function) or (optional and function is None)):
+        raise TypeError(f"{name} must be a function, got {function!r}")
 
 
 def _options(function: Callable[..., Any], *, positional: bool = False) -> dict[str, Any]:
@@ -160,6 +170,12 @@ def _number(index: int, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"settings[{index}]: {name} must be a number, got {value!r}")
     return float(value)
+
+
+def _whole(index: int, name: str, value: Any, least: int) -> int:
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"settings[{index}]: {name} must be a whole number, at least {least}, got {value!r}")
+    return int(value)
 
 
 def _counts(takers: Mapping[str, Mapping[str, Any]], taker: str, name: str) -> bool:

@@ -111,8 +111,8 @@ class Claim:
         kinds: dict[str, type[Estimate]] = {"Estimate": Estimate, "Proportion": Proportion}
         result: Estimate | float | None = None if record["of"] is None else _number(record["mean"])
         if record["of"] in kinds:
-            numbers = (_number(record[name]) for name in ("mean", "low", "high", "se"))
-            result = kinds[record["of"]](record["n"], *numbers, record["wins"])
+            mean, low, high, se = (_number(record[name]) for name in ("mean", "low", "high", "se"))
+            result = kinds[record["of"]](record["n"], mean, low, high, se, record["wins"])
         words = {name: record[name] for name in ("id", "sentence", "kind", "regime", "margin", "unit", "source")}
         return cls(result=result, **words)
 

@@ -56,10 +56,12 @@ def sweep(
     ----------
     make_model
         Returns a new model on the CPU, initialized from torch's global generator, which is seeded with the seed.
-        Same seed in two settings: same initial values, data, order and noise, as far as shapes agree.
+        Same seed in two settings: same data, order and noise, and the same initial values up to the first layer that
+        draws differently.
     data
         ``{"train": (x, y), "val": (x, y), ...}``: tensors with one sample per row; or a function of the seed that
-        returns that. More tensors than two reach the loss and the metrics as further targets.
+        returns that (torch's global generator is seeded with it, too). More tensors than two reach the loss and the
+        metrics as further targets.
     settings
         Dicts, say from `grid` or `random`. A name goes to the one that takes it: ``make_model``, the optimizer (its
         rule: ``lr``, ``momentum``, ...), the loss (``label_smoothing``), the augmentation, or the sweep: ``max_norm``
@@ -106,9 +108,10 @@ def sweep(
 
     Notes
     -----
-    A model that diverges gets NaN and leaves the others alone. An interrupt (Ctrl-C) returns what is finished, with
-    ``complete=False``. Metrics of a model with ``ema`` use the average; buffers such as the statistics of batch norm
-    are never averaged.
+    A model that diverges gets NaN and leaves the others alone. An interrupt (Ctrl-C) returns what there is, with
+    ``complete=False``: final and best values of what is not finished are NaN. While they train, all modules are in
+    train mode. Metrics of a model with ``ema`` use the average; buffers such as the statistics of batch norm are never
+    averaged.
 
     Examples
     --------
@@ -209,7 +212,7 @@ def _train(
         if epoch in due:
             scores: dict[str, Any] = training.evaluate(metrics)
             if losses:
-                scores["train_loss"] = torch.stack(losses, 1).mean(1).tolist()
+                scores["train_loss"] = torch.stack(losses, 1).mean(1).cpu().tolist()
                 losses.clear()
             for name, values in scores.items():
                 results.curves[name][settings, seeds, results.epochs.index(epoch)] = values
@@ -242,9 +245,6 @@ def _different(seeds: Sequence[int]) -> list[int]:
 def _check_counts(arms: Sequence[Arm], **counts: Any) -> None:
     if not arms:
         raise ValueError("settings must hold at least one setting: [{}] is the one without choices")
-    lowest = [("batch_size", arm.run["batch_size"], 1) for arm in arms] + [
-        ("epochs", arm.run["epochs"], 0) for arm in arms
-    ]
-    for name, value, least in [*lowest, *((name, value, 1) for name, value in counts.items())]:
-        if not isinstance(value, Integral) or value < least:
-            raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1, got {value!r}")

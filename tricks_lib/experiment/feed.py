@@ -84,7 +84,7 @@ def batch_sizes(samples: int, batch_size: int) -> list[int]:
     [32, 32, 6]
     """
     whole, rest = divmod(samples, batch_size)
-    return [batch_size] * whole + [rest] * (rest > 0)
+    return [batch_size] * whole + ([rest] if rest else [])
 
 
 def stacked_sets(data: Any, seeds: Sequence[int], device: torch.device | str | None) -> Sets:
@@ -94,7 +94,7 @@ def stacked_sets(data: Any, seeds: Sequence[int], device: torch.device | str | N
     ----------
     data
         ``{"train": (x, y), "val": (x, y), ...}``, tensors with as many samples each, or a function of a seed that
-        returns that.
+        returns that. Torch's global generator is seeded with it, too, and afterwards as it was before.
     seeds
         For the function.
     device
@@ -111,12 +111,18 @@ def stacked_sets(data: Any, seeds: Sequence[int], device: torch.device | str | N
     >>> [a.shape for a in sets["train"]]
     [torch.Size([2, 5, 2]), torch.Size([2, 5])]
     """
-    one_for_each = [_checked(data(seed)) for seed in seeds] if callable(data) else [_checked(data)]
+    with torch.random.fork_rng(devices=[]):
+        one_for_each = [_drawn(data, seed) for seed in seeds] if callable(data) else [_checked(data)]
     first = one_for_each[0]
     return {
         name: tuple(_stacked(name, [d[name] for d in one_for_each], k, device) for k in range(len(first[name])))
         for name in first
     }
+
+
+def _drawn(data: Callable[[int], Any], seed: int) -> Mapping[str, Any]:
+    torch.default_generator.manual_seed(seed)  # who draws from it gets the same, whichever seeds came before
+    return _checked(data(seed))
 
 
 def _stacked(name: str, parts: list[Any], k: int, device: torch.device | str | None) -> Tensor:

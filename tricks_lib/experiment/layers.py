@@ -12,10 +12,12 @@ from torch.func import functional_call, vmap
 from tricks_lib.learning.draws import ModelStreams
 from tricks_lib.learning.dropout import Dropout, dropped
 
-__all__ = ["Layers", "named_tensors"]
+__all__ = ["HOOKS", "Layers", "named_tensors"]
 
 ELEMENTWISE = {nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Sigmoid, nn.Tanh}
 POOLING = {nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d}
+HOOKS = {name for name in vars(nn.Module()) if "hooks" in name and "state_dict" not in name}
+"""Where a module keeps the hooks that change what is computed."""
 
 
 class Layers:
@@ -78,15 +80,20 @@ def named_tensors(model: nn.Module, *, remove_duplicate: bool = True) -> dict[st
 
 
 def _in_a_row(prefix: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    if type(module) is nn.Sequential:
-        for name, layer in module.named_children():
+    if type(module) is nn.Sequential and _is_plain(module):
+        for name, layer in zip(module._modules, module, strict=True):  # named_children() would drop a repeated layer
             yield from _in_a_row(f"{prefix}{name}.", layer)
     else:
         yield prefix, module
 
 
+def _is_plain(module: nn.Module) -> bool:
+    """Tell whether a call of the module is the ``forward`` of its class, and nothing else."""
+    return "forward" not in vars(module) and not any(vars(module)[name] for name in HOOKS)
+
+
 def _forward(layer: nn.Module, tensors: dict[str, Tensor], x: Any) -> Any:
-    kind = type(layer)
+    kind = type(layer) if _is_plain(layer) else None
     if kind in ELEMENTWISE and not getattr(layer, "inplace", False):
         return layer(x)
     if kind is Dropout and layer.training:

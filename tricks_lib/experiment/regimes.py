@@ -47,7 +47,7 @@ class Regime:
 
 def _digits8(seed: int) -> Sets:
     x, y = load_digits8()
-    order = torch.randperm(len(x), generator=stream(seed, "split")).tensor_split([1000, 1297])
+    order = _shuffled(len(x), stream(seed, "split")).tensor_split([1000, 1297])
     return {part: (x[some].float() / 16, y[some]) for part, some in zip(("train", "val", "test"), order, strict=True)}
 
 
@@ -55,20 +55,24 @@ def _digits8_noisy(seed: int) -> Sets:
     """Replace the labels of a fifth of the training digits by another class."""
     sets = dict(_digits8(seed))
     (x, y), noise = sets["train"], stream(seed, "labels")
-    wrong = torch.randperm(len(y), generator=noise)[: len(y) // 5]
-    shift = torch.randint(1, 10, (len(wrong),), generator=noise)
+    wrong = _shuffled(len(y), noise)[: len(y) // 5]
+    shift = torch.randint(1, 10, (len(wrong),), generator=noise, device=noise.device)
     return sets | {"train": (x, y.index_put((wrong,), (y[wrong] + shift) % 10))}
 
 
 def _mnist14(seed: int, n_train: int) -> Sets:
     (x, y, x_test, y_test), split = _mnist14_pixels(), stream(seed, "split")
-    train, val = torch.randperm(5000, generator=split).split([4000, 1000])
-    test = torch.randperm(10_000, generator=split)[:2000]
+    train, val = _shuffled(len(x), split).tensor_split([4000])
+    test = _shuffled(len(x_test), split)[:2000]
     return {
         "train": (x[train[:n_train]], y[train[:n_train]]),
         "val": (x[val], y[val]),
         "test": (x_test[test], y_test[test]),
     }
+
+
+def _shuffled(n: int, generator: torch.Generator) -> Tensor:
+    return torch.randperm(n, generator=generator, device=generator.device)
 
 
 @cache  # unpacking the file takes longer than a split; the splits are copies

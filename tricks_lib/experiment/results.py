@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class Results:
     last
         For each setting the place of its last evaluation among the epochs.
     complete
-        False if the sweep was interrupted: what is missing is NaN.
+        False if the sweep was interrupted: what is missing is NaN, and so are `final` and `best` of a model that was
+        not trained to its end, so that none of them gets into a comparison.
     models
         With ``keep=True``, the trained models by setting and seed, in eval mode; ``None`` where one was not finished.
     stacks
@@ -168,8 +170,17 @@ class Results:
         return self.curves[name]
 
     def _at(self, name: str, epoch: NDArray[np.int64]) -> Values:
+        values = self._taken(self._curve(name), epoch)
+        return values if self.complete else np.where(self._finished(), values, np.nan)
+
+    def _taken(self, curve: Values, epoch: NDArray[np.int64]) -> Values:
         place = np.broadcast_to(epoch, (len(self.settings), len(self.seeds), 1))
-        return np.take_along_axis(self._curve(name), place, -1)[..., 0]
+        return np.take_along_axis(curve, place, -1)[..., 0]
+
+    def _finished(self) -> NDArray[np.bool_]:
+        """Tell which models have all values of their last evaluation; one that diverged counts as unfinished."""
+        last = np.array(self.last)[:, None, None]
+        return np.isfinite(sum(self._taken(curve, last) for curve in self.curves.values()))
 
     def _against(self, x: str, values: Values) -> dict[str, tuple[Sequence[float], Values]]:
         """Return for each combination of the other names: places, and values (seeds, places)."""
@@ -182,7 +193,7 @@ class Results:
 
 
 def _same(a: Any, b: Any) -> bool:
-    return a is b or bool(isinstance(a, int | float | str) and a == b)
+    return a is b or bool(isinstance(a, str | Number) and isinstance(b, str | Number) and a == b)
 
 
 def _text(setting: Setting) -> str:
@@ -195,7 +206,9 @@ def _text(setting: Setting) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(getattr(value, "__name__", value))
+    if isinstance(value, str | Number | tuple | list | None):
+        return str(value)
+    return str(getattr(value, "__name__", getattr(value, "name", type(value).__name__)))
 
 
 def _interval(values: Values) -> str:

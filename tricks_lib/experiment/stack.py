@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from tricks_lib.experiment.layers import Layers, named_tensors
+from tricks_lib.experiment.layers import HOOKS, Layers, named_tensors
 
 __all__ = ["FEWEST", "LANES", "Stack", "fingerprint", "token"]
 
@@ -85,6 +85,7 @@ class Stack:
         rows = self.count + -(-LANES // min(batch, self._narrowest))
         return max(rows, FEWEST) if self._convolves else rows
 
+    @torch.enable_grad()
     def losses(
         self, loss: Run, hyper: Mapping[str, Tensor], x: Tensor, *targets: Tensor, model: bool = False
     ) -> Tensor:
@@ -219,19 +220,21 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.
 
 
 def _narrowest(model: nn.Module) -> int:
-    """Return the length of the shortest vector that is more to a layer than a factor or a summand."""
+    """Return how many numbers of one model lie next to each other where it is fewest.
+
+    Those are the channels of a convolution, or a vector that is more to a layer than a factor or a summand.
+    """
     layers = [module for module in model.modules() if not isinstance(module, (nn.Linear, nn.Embedding, *CONVOLUTIONS))]
     tensors = [t for m in layers for t in [*m.parameters(recurse=False), *m.buffers(recurse=False)]]
-    return min((t.numel() for t in tensors if t.is_floating_point() and t.numel() > 1), default=LANES)
+    vectors = [t.numel() for t in tensors if t.is_floating_point() and t.numel() > 1]
+    channels = [module.out_channels for module in model.modules() if isinstance(module, CONVOLUTIONS)]
+    return min([*vectors, *channels], default=LANES)
 
 
-_INTERNAL = vars(
-    nn.Module()
-).keys()  # tensors, modules, mode; and hooks, of which those count that change what is computed
-_HOOKS = {name for name in _INTERNAL if "hooks" in name and "state_dict" not in name}
+_INTERNAL = vars(nn.Module()).keys()  # tensors, modules, mode and hooks
 
 
 def _attributes(module: nn.Module) -> Hashable:
     mine = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
-    hooks = {name: vars(module)[name] for name in _HOOKS if vars(module)[name]}
+    hooks = {name: vars(module)[name] for name in sorted(HOOKS) if vars(module)[name]}
     return token(mine), token(hooks)

@@ -80,7 +80,7 @@ class Training:
                 rows = self._places[: len(_first(outputs))]
                 own = [t.index_select(0, rows) if len(t) > 1 else t.expand(len(rows), *t.shape[1:]) for t in targets]
                 for name, metric in metrics.items():
-                    scores[f"{part}_{name}"] = _scores(metric, outputs, own, self.stack.count)
+                    scores[f"{part}_{name}"] = _scores(name, metric, outputs, own, self.stack.count)
         return scores
 
     def finish(self) -> None:
@@ -135,13 +135,17 @@ def _even(samples: int) -> list[int]:
     return [len(part) for part in torch.arange(samples, device="cpu").tensor_split(-(-samples // EVALUATED))]
 
 
-def _scores(metric: Callable[..., Any], outputs: Any, targets: Sequence[Tensor], count: int) -> list[float]:
+def _scores(name: str, metric: Callable[..., Any], outputs: Any, targets: Sequence[Tensor], count: int) -> list[float]:
     """Return a metric for each model: at once if it can be, else one after the other."""
+    values: list[Any]
     try:
-        values: Tensor = torch.func.vmap(metric)(outputs, *targets)
-        return values[:count].cpu().double().tolist()
+        values = torch.func.vmap(metric)(outputs, *targets)[:count].cpu().double().tolist()
     except Exception:  # it uses NumPy, say, or decides by values: what is wrong with it in itself shows below
-        return [float(metric(_row(outputs, k), *(target[k] for target in targets))) for k in range(count)]
+        values = [metric(_row(outputs, k), *(target[k] for target in targets)) for k in range(count)]
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"metric {name!r} must return one number, got {values[0]!r}") from None
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -67,7 +67,11 @@ def tuned(
 
     Examples
     --------
-    >>> choice = tuned("data/normalization", "raw", run, grid(lr=[0.03, 0.1, 0.3]))  # doctest: +SKIP
+    >>> def run(settings, seeds):
+    ...     loss = np.array([[[abs(s["lr"] - 0.1)]] * len(seeds) for s in settings])
+    ...     return Results(settings, seeds, [1], {"val_loss": loss}, [0] * len(settings))
+    >>> tuned("data/demo", "raw pixels", run, [{"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}])
+    {'lr': 0.1}
     """
     path, asked = _path(chapter), _json({"settings": list(settings), "metric": metric, "highest": highest, "n": n})
     kept = json.loads(path.read_text("utf8")) if path.is_file() else {}
@@ -86,12 +90,13 @@ def _search(run: Run, settings: Sequence[Setting], tune: Sequence[int], metric: 
     results = run(list(settings), tune)
     if not results.complete:
         raise KeyboardInterrupt("tuning was interrupted")
-    curve = np.where(np.isnan(values := results.final(metric)), -math.inf if highest else math.inf, values).mean(1)
+    values = results.final(metric)
+    curve = np.where(np.isfinite(values), values, -math.inf if highest else math.inf).mean(1)
     best = int(curve.argmax() if highest else curve.argmin())
     if not math.isfinite(curve[best]):
         raise ValueError(f"settings: all {len(curve)} diverged for some seed, so that none is the best by {metric}")
-    values = [float(f"{value:.6g}") if math.isfinite(value) else None for value in curve]
-    return {"curve": values, "best": best, "border": _at_border(settings, best)}
+    kept = [float(f"{value:.6g}") if math.isfinite(value) else None for value in curve]
+    return {"curve": kept, "best": best, "border": _at_border(settings, best)}
 
 
 def _at_border(settings: Sequence[Setting], best: int) -> list[str]:

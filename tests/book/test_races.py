@@ -1,0 +1,114 @@
+"""`{race-table}` and `{parity-table}` show what a benchmark wrote: losses beside wins, and no machine by its name."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = sorted((ROOT / "benchmarks/results").glob("*.json"))
+
+
+@pytest.fixture
+def races(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))  # as Sphinx does
+    return importlib.import_module("book_races")
+
+
+def race(**changes: Any) -> dict[str, Any]:
+    cpu = {"seconds": {"engine": 0.5, "fused": 3.0, "foreach": 4.0}, "best_loop": "fused", "ratio": 6.0}
+    base = {"case": "small", "models": 64, "at_least": 5, "aim": 8, "cpu": {**cpu, "quartiles": [5.91, 6.14]}}
+    return base | {"elapsed": {"ratio": 6.1}, "deviation": 4.4e-16} | changes
+
+
+ABOUT = {"date": "2020-02-03", "torch": "2.9", "python": "3.11", "machine": "x86_64 AVX2", "threads": 1, "rounds": 7}
+
+
+def table(races: Any, *rows: dict[str, Any]) -> list[str]:
+    lines: list[str] = races.race_table({"about": ABOUT, "races": list(rows)})
+    return lines
+
+
+def test_a_win_and_where_it_was_measured(races: Any) -> None:
+    head, rule, row, blank, where = table(races, race())
+    assert row == "| small | 64 | 3.00 | 0.50 | **6.00** | 5.91 to 6.14 | 6.10 | 5, aim 8: reached | 4e-16 |"
+    assert head.count("|") == rule.count("|") == row.count("|") and blank == ""
+    assert where.startswith("2020-02-03, x86_64 AVX2, one thread, PyTorch 2.9, Python 3.11: medians of 7 rounds")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown", "goal"),
+    [
+        (8.0, "**8.00**", "5, aim 8: aim reached"),
+        (7.99, "**7.99**", "5, aim 8: reached"),
+        (5.0, "**5.00**", "5, aim 8: reached"),
+        (4.99, "**4.99**", "5, aim 8: **missed**"),
+        (1.0, "**1.00**", "5, aim 8: **missed**"),
+        (0.34, "0.34 (slower)", "5, aim 8: **missed**"),
+    ],
+)
+def test_a_goal_that_was_missed_and_a_loss_say_so(races: Any, ratio: float, shown: str, goal: str) -> None:
+    cells = [cell.strip() for cell in table(races, race(cpu={**race()["cpu"], "ratio": ratio}))[2].split("|")]
+    assert cells[5] == shown and cells[8] == goal
+
+
+def test_no_goal_other_noise_and_the_faster_loop(races: Any) -> None:
+    seconds = {"engine": 0.5, "fused": 3.0, "foreach": 2.0}
+    cpu = {**race()["cpu"], "seconds": seconds, "best_loop": "foreach"}
+    row = table(races, race(at_least=None, aim=None, deviation=None, cpu=cpu))[2]
+    assert row.endswith("| none | other noise |") and "| 2.00 | 0.50 |" in row
+
+
+def test_parity(races: Any) -> None:
+    rows = [{"model": "CNN", "optimizer": "SGD", "library": 2.2e-15, "torch": 0.0}]
+    assert races.parity_table({"parity": rows})[2:] == ["| CNN | SGD | 2e-15 | 0 |"]
+
+
+def test_directives_read_the_file_of_their_argument(races: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {"about": ABOUT, "races": [race()], "parity": []}
+    asked: list[str] = []
+    for kind, expected in [(races.RaceTable, races.race_table), (races.ParityTable, races.parity_table)]:
+        directive = object.__new__(kind)
+        directive.arguments = ["engine"]
+        monkeypatch.setattr(directive, "load", lambda name: asked.append(name) or content)
+        assert directive.lines() == expected(content)
+    assert asked == ["benchmarks/results/engine.json"] * 2
+
+
+def test_the_page_names_files_that_exist() -> None:
+    page = (ROOT / "book/reference/speed.md").read_text("utf8")
+    names = set(re.findall(r"```\{(?:race|parity)-table\} (\S+)", page))
+    assert names == {"engine"} == {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__"}
+    in_the_book = "book/reference/speed" in (ROOT / "_toc.yml").read_text("utf8")
+    assert in_the_book <= (names == {path.stem for path in RESULTS})
+
+
+def test_what_is_published_is_complete_and_names_no_machine(races: Any) -> None:
+    for path in RESULTS:
+        check_published(races, path)
+
+
+def check_published(races: Any, path: Path) -> None:
+    text = path.read_text("utf8")
+    content = json.loads(text)
+    assert not re.search(r"/(home|work|tmp|root|usr)\b|\\\\", text)
+    assert content["about"].keys() == ABOUT.keys() and content["about"]["rounds"] >= 5
+    assert content["about"]["threads"] == 1 and all(
+        len(row.split("|")) == 11 for row in table(races, *content["races"])[:-2]
+    )
+    sys.path.insert(0, str(ROOT))
+    try:
+        benchmark = importlib.import_module(f"benchmarks.{path.stem}")
+    finally:
+        sys.path.remove(str(ROOT))
+    assert [race["case"] for race in content["races"]] == [case.name for case in benchmark.CASES]
+    missed = [r["case"] for r in content["races"] if r["at_least"] and r["cpu"]["ratio"] < r["at_least"]]
+    assert missed == []
+    assert all(r["deviation"] is None or r["deviation"] < 1e-9 for r in content["races"])
+    assert max(row[side] for row in content["parity"] for side in ("library", "torch")) < 1e-7
