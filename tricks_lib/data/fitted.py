@@ -1,0 +1,137 @@
+"""What transforms that are fitted to data have in common: reading batches in float64, and loading a saved fit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Batches", "Fitted", "floating", "read_batches", "wide"]
+
+Batches = Iterable[Tensor | tuple[Any, ...] | list[Any]]
+
+
+def read_batches(x: Tensor | Batches) -> Iterator[Tensor]:
+    """Yield the samples, batch by batch; batches without samples are left out.
+
+    Parameters
+    ----------
+    x
+        Samples (N, ...), or batches of them, such as a `DataLoader`. Of a batch that is a tuple or list, the first
+        entry counts.
+
+    Raises
+    ------
+    TypeError
+        If a batch is not a tensor.
+    ValueError
+        If a batch is not of shape (N, ...), with features.
+
+    Examples
+    --------
+    >>> [len(batch) for batch in read_batches([(torch.ones(3, 2), "labels"), torch.ones(0, 2), torch.ones(1, 2)])]
+    [3, 1]
+    """
+    for batch in [x] if isinstance(x, Tensor) else x:
+        samples = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+        if not isinstance(samples, Tensor):
+            raise TypeError(f"a batch of x must be a tensor, got {type(samples).__name__}")
+        if samples.ndim < 2 or 0 in samples.shape[1:]:
+            raise ValueError(f"x must have shape (N, ...), with features, got {tuple(samples.shape)}")
+        if len(samples):
+            yield samples
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return samples in float64, on the CPU where their device has no float64.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+
+    Examples
+    --------
+    >>> wide(torch.tensor([[1, 2]], dtype=torch.uint8))
+    tensor([[1., 2.]], dtype=torch.float64)
+    """
+    values = x.to(_float64_device(x.device), torch.float64)
+    if not values.isfinite().all():
+        raise ValueError("x must hold finite numbers")
+    return values
+
+
+def floating(x: Tensor) -> Tensor:
+    """Return numbers with a fraction: integers in torch's default dtype.
+
+    Examples
+    --------
+    >>> floating(torch.tensor([1, 2])).dtype
+    torch.float32
+    """
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+class Fitted(nn.Module):
+    """A transform whose buffers come from data, or from a saved fit of any number of features.
+
+    A subclass registers its buffers, empty, and says in `fits` which shapes a fit of it may have. Loading is all or
+    nothing: a state that does not load leaves the transform as it was.
+
+    Examples
+    --------
+    >>> class Shift(Fitted):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.register_buffer("by", torch.zeros(0))
+    ...     def fits(self, shapes):
+    ...         return len(shapes["by"]) == 1
+    >>> shift = Shift()
+    >>> shift.load_state_dict({"by": torch.ones(3)})
+    <All keys matched successfully>
+    >>> shift.by
+    tensor([1., 1., 1.])
+    """
+
+    def fits(self, shapes: Mapping[str, torch.Size]) -> bool:
+        """Tell whether saved buffers of these shapes are a fit of this transform."""
+        raise NotImplementedError
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        trial = copy.deepcopy(self)
+        trial._make_room({name: state_dict.get(prefix + name) for name, _ in self.named_buffers()})
+        before = len(missing_keys) + len(error_msgs)
+        super(Fitted, trial)._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if len(missing_keys) + len(error_msgs) == before:
+            for name, buffer in trial.named_buffers():
+                setattr(self, name, buffer)
+
+    def _make_room(self, saved: Mapping[str, Any]) -> None:
+        """Resize the buffers to those of a saved fit, if it is one of this transform."""
+        shapes = {name: value.shape for name, value in saved.items() if isinstance(value, Tensor)}
+        if len(shapes) == len(saved) and self.fits(shapes):
+            for name, shape in shapes.items():
+                setattr(self, name, getattr(self, name).new_zeros(shape))
+
+
+def _float64_device(device: torch.device) -> torch.device:
+    """Return the device, or the CPU where the device has no float64."""
+    try:
+        torch.zeros(1, device=device, dtype=torch.float64)
+    except (TypeError, RuntimeError):
+        return torch.device("cpu")
+    return device
