@@ -67,8 +67,8 @@ def test_place_effect_ignores_units_and_the_light_on_each_image(scale: float, of
 
 def test_place_effect_of_alike_places_is_one_on_average() -> None:
     """Also where neighbors are alike: a circular moving average has the same mean everywhere."""
-    x = normal(4000, 6, 1, 12, seed=3).unflatten(0, (400, 10))  # 400 data sets of ten images
-    smooth = (x + x.roll(1, -1) + x.roll(2, -1)).flatten(0, 1).unflatten(0, (400, 10))
+    x = normal(4000, 6, 1, 12, seed=3).reshape(400, 10, 6, 1, 12)  # 400 data sets of ten images
+    smooth = x + x.roll(1, -1) + x.roll(2, -1)
     for data in (x, smooth):
         values = torch.cat([place_effect(one) for one in data])
         assert values.mean().item() == pytest.approx(1.0, abs=4 * values.std().item() / math.sqrt(len(values)) + 0.02)
@@ -176,6 +176,11 @@ def test_share_dtypes(dtype: torch.dtype) -> None:
     assert share.item() == pytest.approx(2 / 3, abs=1e-3)
 
 
+def test_share_does_not_hide_nan() -> None:
+    gradient = torch.tensor([[1.0, math.nan, -2.0], [0.0, 0.0, 0.0], [math.inf, -1.0, 1.0]])
+    assert same_sign_share(gradient).isnan().tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize("shape", [(), (3, 0)])
 def test_share_checks_its_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"gradient must have shape \(\.\.\., fan in\), with weights, got \("):
@@ -237,6 +242,14 @@ def test_scaled_mse_by_hand_and_in_a_loop() -> None:
     assert scaled_mse(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]), torch.tensor([3.0, 0.5])).item() == 5.0
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_integers_neither_wrap_nor_stay_integers(dtype: torch.dtype) -> None:
+    none, three = torch.zeros(2, 5, dtype=dtype), torch.full((2, 5), 3, dtype=dtype)
+    for scale in (torch.full((5,), 2.0), torch.full((5,), 2, dtype=dtype)):
+        error = scaled_mse(none, three, scale)
+        assert error.item() == 36.0 and error.dtype == torch.get_default_dtype()
+
+
 def test_a_scale_of_one_is_the_mean_squared_error() -> None:
     p, t = normal(5, 3), normal(5, 3, seed=1)
     for scale in (torch.ones((), dtype=torch.float64), torch.ones(3, dtype=torch.float64)):
@@ -287,6 +300,11 @@ def test_shapes_are_not_broadcast(target: tuple[int, ...], scale: tuple[int, ...
 def test_the_scale_must_broadcast(scale: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"scale must broadcast to shape \(3, 4\), got \("):
         scaled_mse(torch.zeros(3, 4), torch.zeros(3, 4), torch.zeros(scale))
+
+
+def test_the_scale_must_not_blow_up_a_single_feature() -> None:
+    with pytest.raises(ValueError, match=r"scale must broadcast to shape \(3, 1\), got \(4,\)"):
+        scaled_mse(torch.zeros(3, 1), torch.zeros(3, 1), torch.zeros(4))
 
 
 def test_the_transform_must_be_fitted_to_such_features() -> None:

@@ -268,6 +268,9 @@ def test_gains_where_torchs_are_not() -> None:
 def test_nothing_can_make_up_for_zero() -> None:
     with pytest.raises(ValueError, match=r"activation must let something through, got E = 0\.0"):
         gain(lambda h: 0 * h)
+    with pytest.raises(ValueError, match=r"activation must let something through, got E = 0\.0"):
+        gain(torch.zeros_like)
+    assert moments(torch.ones_like) == pytest.approx((1.0, 1.0, 0.0))
 
 
 # ---- initialize_

@@ -130,7 +130,7 @@ def same_sign_share(gradient: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Shares (...), in the dtype of `gradient`; NaN for a unit of which no gradient has a sign.
+        Shares (...), in the dtype of `gradient`; NaN for a unit of which no gradient has a sign, or one is NaN.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def same_sign_share(gradient: Tensor) -> Tensor:
         raise ValueError(f"gradient must have shape (..., fan in), with weights, got {tuple(gradient.shape)}")
     dtype = floating(gradient[..., :0]).dtype
     counts = torch.stack([(gradient > 0).sum(-1), (gradient < 0).sum(-1)]).to(torch.promote_types(dtype, torch.float32))
-    return (counts.amax(0) / counts.sum(0)).to(dtype)
+    return (counts.amax(0) / counts.sum(0)).to(dtype).masked_fill(gradient.isnan().any(-1), torch.nan)
 
 
 def successive_cosines(updates: Tensor) -> Tensor:
@@ -198,7 +198,7 @@ def scaled_mse(prediction: Tensor, target: Tensor, scale: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Shape ().
+        Shape (); of integers in torch's default dtype.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def scaled_mse(prediction: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         raise ValueError(f"target must have shape {tuple(prediction.shape)} as prediction, got {tuple(target.shape)}")
     if not _broadcasts(scale.shape, prediction.shape):
         raise ValueError(f"scale must broadcast to shape {tuple(prediction.shape)}, got {tuple(scale.shape)}")
-    return (scale * (prediction - target)).square().mean()
+    return (scale * (floating(prediction) - floating(target))).square().mean()
 
 
 def original_scale_mse(prediction: Tensor, target: Tensor, transform: Standardize) -> Tensor:

@@ -238,7 +238,7 @@ def moments(activation: Activation, *, mean: float = 0.0, var: float = 1.0) -> M
     h = (mean + sd * z).requires_grad_()
     with torch.enable_grad():
         y = activation(h.clone())  # it may work in place
-        (slope,) = torch.autograd.grad(y.sum(), h)
+        (slope,) = torch.autograd.grad(y.sum() + 0 * h.sum(), h)  # the sum of h: y may be constant
     return Moments(*((density * v).sum().item() for v in (y.detach(), y.detach().square(), slope.square())))
 
 
