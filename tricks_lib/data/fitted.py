@@ -45,8 +45,8 @@ def read_batches(x: Tensor | Batches) -> Iterator[Tensor]:
             yield samples
 
 
-def wide(x: Tensor) -> Tensor:
-    """Return samples in float64, on the CPU where their device has no float64.
+def wide(x: Tensor, name: str = "x") -> Tensor:
+    """Return samples in float64, on the CPU where their device has no float64; `name` is that of the message.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def wide(x: Tensor) -> Tensor:
     """
     values = x.to(_float64_device(x.device), torch.float64)
     if not values.isfinite().all():
-        raise ValueError("x must hold finite numbers")
+        raise ValueError(f"{name} must hold finite numbers")
     return values
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any, Self
+from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from tricks_lib.data.fitted import Batches, Fitted, floating, read_batches, wide
 
 __all__ = [
     "PCA",
@@ -22,8 +23,6 @@ __all__ = [
     "most_atypical",
     "neighborhood_preservation",
 ]
-
-Batches = Iterable[Tensor | tuple[Any, ...] | list[Any]]
 
 
 def class_counts(y: Tensor, n_classes: int) -> Tensor:
@@ -125,7 +124,7 @@ def class_means(x: Tensor, y: Tensor, n_classes: int) -> Tensor:
     counts, y = class_counts(y, n_classes), y.long()
     if missing := (counts == 0).nonzero().flatten().cpu().tolist():
         raise ValueError(f"y must hold every class in [0, {n_classes}), found none of {missing}")
-    x = _floating(x)
+    x = floating(x)
     return torch.stack([x[y == c].mean(dim=0) for c in range(n_classes)])
 
 
@@ -166,7 +165,7 @@ def distance_to_class_mean(x: Tensor, y: Tensor, means: Tensor) -> Tensor:
     if means.shape[1:] != x.shape[1:]:
         raise ValueError(f"means must have shape (C, {_sizes(x)}) as x has, got {tuple(means.shape)}")
     _check_labels(y, len(means))
-    dtype = torch.promote_types(_floating(means[:0]).dtype, torch.float32)
+    dtype = torch.promote_types(floating(means[:0]).dtype, torch.float32)
     difference = x.to(dtype) - means.to(dtype)[y.long()]  # uint8 labels would be taken for a mask
     return difference.flatten(1).square().sum(dim=1).sqrt()
 
@@ -233,7 +232,7 @@ def mean_std(x: Tensor) -> tuple[Tensor, Tensor]:
     (tensor([2., 0., 5.]), tensor([1., 0., 0.]))
     """
     _check_samples(x)
-    std, mean = torch.std_mean(_floating(x), dim=0, correction=0)
+    std, mean = torch.std_mean(floating(x), dim=0, correction=0)
     return mean, std
 
 
@@ -264,7 +263,7 @@ def constant_features(x: Tensor) -> Tensor:
     return (x == x[:1]).all(dim=0)
 
 
-class PCA(nn.Module):
+class PCA(Fitted):
     r"""Principal component analysis: the directions in which the data vary most.
 
     .. math:: z = V (x - m), \qquad \frac{1}{N-1} \sum_i (x_i - m)(x_i - m)^\top V^\top = V^\top \Lambda
@@ -331,6 +330,13 @@ class PCA(nn.Module):
     def extra_repr(self) -> str:
         return f"n_components={self.n_components}"
 
+    def fits(self, shapes: Mapping[str, torch.Size]) -> bool:
+        """Tell whether saved buffers of these shapes are a fit of this transform, or none."""
+        k, mean = self.n_components, shapes["mean"]
+        return len(mean) == 1 and shapes == {"mean": mean, "components": (k, mean[0])} | dict.fromkeys(
+            ("explained_variance", "explained_variance_ratio"), (k,)
+        )
+
     @torch.no_grad()
     def fit(self, x: Tensor | Batches) -> Self:
         """Find mean and components; sums are kept in float64, whatever the dtype of the data.
@@ -353,7 +359,7 @@ class PCA(nn.Module):
         TypeError
             If a batch is not a tensor.
         """
-        example, n, mean, scatter = _moments(_batches(x))
+        example, n, mean, scatter = _moments(_rows(x))
         self._check_size(n, len(mean))
         variance, vectors = torch.linalg.eigh(scatter / (n - 1))  # ascending
         components = vectors.T.flip(0)[: self.n_components]
@@ -386,35 +392,6 @@ class PCA(nn.Module):
             raise RuntimeError("PCA is not fitted: call fit, or load the state of a fitted one")
         if value.ndim != 2 or value.shape[1] != size:
             raise ValueError(f"{name} must have shape (N, {size}), got {tuple(value.shape)}")
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Load a saved fit of any number of features whole, or leave this one as it is."""
-        trial = copy.deepcopy(self)
-        trial._make_room(state_dict, prefix)
-        before = len(missing_keys) + len(error_msgs)
-        super(PCA, trial)._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
-        if len(missing_keys) + len(error_msgs) == before:
-            for name, buffer in trial.named_buffers():
-                setattr(self, name, buffer)
-
-    def _make_room(self, state_dict: dict[str, Any], prefix: str) -> None:
-        """Resize to the saved number of features, if both buffers that have it agree, and `n_components` does."""
-        mean, components = (state_dict.get(prefix + name) for name in ("mean", "components"))
-        if not isinstance(mean, Tensor) or not isinstance(components, Tensor):
-            return
-        if mean.ndim == 1 and components.shape == (self.n_components, len(mean)):
-            self.mean, self.components = self.mean.new_zeros(mean.shape), self.components.new_zeros(components.shape)
 
 
 def neighborhood_preservation(x: Tensor, z: Tensor, k: int) -> Tensor:
@@ -460,27 +437,23 @@ def neighborhood_preservation(x: Tensor, z: Tensor, k: int) -> Tensor:
         raise ValueError(f"k must be in [1, N) with N = {len(x)}, got {k}")
     near_x, near_z = _neighbors("x", x, k), _neighbors("z", z, k)
     kept = (near_x[:, :, None] == near_z[:, None, :]).any(dim=2)
-    return kept.to(_floating(z[:0]).dtype).mean(dim=1).to(z.device)
+    return kept.to(floating(z[:0]).dtype).mean(dim=1).to(z.device)
 
 
 def _neighbors(name: str, x: Tensor, k: int) -> Tensor:
     """Return the indices (N, k) of the nearest neighbors."""
-    wide = _wide(name, x)
+    rows = wide(x.flatten(1), name)
     # products of matrices would be faster, and would tell equal distances apart by their rounding
-    distance = torch.cdist(wide, wide, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
     return distance.fill_diagonal_(torch.inf).argsort(dim=1, stable=True)[:, :k]
 
 
-def _batches(x: Tensor | Batches) -> Iterator[Tensor]:
-    """Yield the batches that hold samples."""
-    for batch in [x] if isinstance(x, Tensor) else x:
-        samples = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-        if not isinstance(samples, Tensor):
-            raise TypeError(f"a batch of x must be a tensor, got {type(samples).__name__}")
-        if samples.ndim != 2 or not samples.shape[1]:
-            raise ValueError(f"x must have shape (N, D), with features, got {tuple(samples.shape)}")
-        if len(samples):
-            yield samples
+def _rows(x: Tensor | Batches) -> Iterator[Tensor]:
+    """Yield the batches that hold samples, each sample a row."""
+    for batch in read_batches(x):
+        if batch.ndim != 2:
+            raise ValueError(f"x must have shape (N, D), with features, got {tuple(batch.shape)}")
+        yield batch
 
 
 def _moments(batches: Iterator[Tensor]) -> tuple[Tensor, int, Tensor, Tensor]:
@@ -491,38 +464,17 @@ def _moments(batches: Iterator[Tensor]) -> tuple[Tensor, int, Tensor, Tensor]:
     first = next(batches, None)
     if first is None:
         raise ValueError("x must hold at least 2 samples, got 0")
-    about = _wide("x", first).mean(dim=0)
+    about = wide(first).mean(dim=0)
     n, total, scatter = 0, torch.zeros_like(about), about.new_zeros(len(about), len(about))
     for batch in chain([first], batches):
         if batch.shape[1:] != about.shape:
             raise ValueError(f"x must have {len(about)} features in all batches, got {tuple(batch.shape)}")
-        wide = _wide("x", batch) - about
-        n, total, scatter = n + len(wide), total + wide.sum(dim=0), scatter + wide.T @ wide
+        values = wide(batch) - about
+        n, total, scatter = n + len(values), total + values.sum(dim=0), scatter + values.T @ values
     if n < 2:
         raise ValueError(f"x must hold at least 2 samples, got {n}")
     offset = total / n
-    return _floating(first[:0]), n, about + offset, scatter - n * offset.outer(offset)
-
-
-def _wide(name: str, x: Tensor) -> Tensor:
-    """Return samples as rows of float64, on the CPU where their device has no float64."""
-    wide = x.flatten(1).to(_float64_device(x.device), torch.float64)
-    if not wide.isfinite().all():
-        raise ValueError(f"{name} must hold finite numbers")
-    return wide
-
-
-def _float64_device(device: torch.device) -> torch.device:
-    """Return the device, or the CPU where the device has no float64."""
-    try:
-        torch.zeros(1, device=device, dtype=torch.float64)
-    except (TypeError, RuntimeError):
-        return torch.device("cpu")
-    return device
-
-
-def _floating(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    return floating(first[:0]), n, about + offset, scatter - n * offset.outer(offset)
 
 
 def _sizes(x: Tensor) -> str:

@@ -88,7 +88,8 @@ def refit(transform: Transform, x: Tensor | Batches) -> Transform:
 
     Returns
     -------
-    A transform of the same kind and settings.
+    Module
+        A transform of the same kind and settings.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class Regime:
 
 
 def _digits8(seed: int) -> Sets:
-    x, y = load_digits8()
+    x, y = _digits8_pixels()
     order = _shuffled(len(x), stream(seed, "split")).tensor_split([1000, 1297])
     return {part: (x[some].float() / 16, y[some]) for part, some in zip(("train", "val", "test"), order, strict=True)}
 
@@ -73,6 +73,11 @@ def _mnist14(seed: int, n_train: int) -> Sets:
 
 def _shuffled(n: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator, device=generator.device)
+
+
+@cache
+def _digits8_pixels() -> tuple[Tensor, Tensor]:
+    return load_digits8()
 
 
 @cache  # unpacking the file takes longer than a split; the splits are copies

@@ -127,7 +127,7 @@ def gate_bias_(
 
     Returns
     -------
-    nn.Module
+    Module
         The layer, changed in place.
 
     Raises
@@ -189,12 +189,12 @@ class Activity:
 
     @property
     def dead(self) -> Tensor:
-        """Which units are never on (units,): they pass nothing on, and no gradient back."""
+        """Units that are never on (units,); they pass nothing on, and no gradient back."""
         return self.on == 0
 
     @property
     def linear(self) -> Tensor:
-        """Which units are always on (units,): to these samples they are linear."""
+        """Units that are always on (units,); to these samples they are linear."""
         return self.on == 1
 
 
