@@ -146,7 +146,7 @@ def _finer_and_finer(values: list[float], half: float) -> list[str]:
     places = 1 - math.floor(math.log10(half))
     top = math.floor(math.log10(max(map(abs, values))))
     if top < 7 and places < 7:
-        return [f"z.{max(places, 0) + more}f" for more in range(18)]
+        return [*(f"z.{max(places, 0) + more}f" for more in range(18)), "z.16e"]
     return [f"z.{digits}e" for digits in range(min(max(top + places, 1), 16), 17)]
 
 
