@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ Record = dict[str, Any]
 ORDER = ("effect", "rate", "theory", "null", "exact", "report", "fact")
 
 
-class Results(SphinxDirective):
+class Results(SphinxDirective, ABC):
     """A directive that writes MyST Markdown from collected results and lets the parser read it."""
 
     def run(self) -> list[nodes.Node]:
@@ -28,8 +29,9 @@ class Results(SphinxDirective):
         self.state.nested_parse(StringList(self.lines(), self.get_source_info()[0]), self.content_offset, box)
         return [box]
 
+    @abstractmethod
     def lines(self) -> list[str]:
-        raise NotImplementedError
+        """Return the Markdown to be read."""
 
     def load(self, name: str) -> Any:
         """Read a file below the root and note that this page depends on it."""

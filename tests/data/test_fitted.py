@@ -140,5 +140,5 @@ def test_a_state_that_does_not_load_changes_nothing(state: dict[str, Any], messa
 
 
 def test_a_subclass_says_what_fits() -> None:
-    with pytest.raises(NotImplementedError):
-        Fitted().fits({})
+    with pytest.raises(TypeError, match=r"abstract method .*fits"):
+        Fitted()

@@ -116,6 +116,9 @@ def test_spans_are_about_the_exponential_of_the_bias() -> None:
     for steps in (0, -1.0, math.nan):
         with pytest.raises(ValueError, match=f"steps must be above 0, got {steps}"):
             span_bias(steps)
+    for steps in (1e-3, math.inf):
+        with pytest.raises(ValueError, match=f"steps must be a span that a finite bias gives, got {steps}"):
+            span_bias(steps)
 
 
 # ---- gate_bias_
@@ -194,6 +197,19 @@ def test_gate_bias_checks_its_arguments() -> None:
         gate_bias_(nn.LSTM(3, 5, bias=False), forget=1.0)
     with pytest.raises(ValueError, match=r"a bias must be a number or have shape \(5,\), got \(3,\)"):
         gate_bias_(LSTM(3, 5), forget=torch.ones(3))
+    for value in (math.nan, torch.tensor([1.0, math.inf, 1.0, 1.0, 1.0])):
+        with pytest.raises(ValueError, match="a bias must be finite, got"):
+            gate_bias_(LSTM(3, 5), forget=value)
+
+
+def test_what_is_not_a_number_is_neither_on_nor_off() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    before, x = model[0].bias.detach().clone(), torch.tensor([[0.0, math.nan], [1.0, 2.0], [3.0, 1.0]])
+    with pytest.raises(ValueError, match="neither on nor off"):
+        relu_census(model, x)
+    with pytest.raises(ValueError, match="must be finite"):
+        place_hyperplanes_(model[0], x)
+    assert torch.equal(model[0].bias, before) and not model[1]._forward_pre_hooks
 
 
 def test_gates_survive_copies() -> None:

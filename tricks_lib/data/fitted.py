@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -75,7 +76,7 @@ def floating(x: Tensor) -> Tensor:
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
-class Fitted(nn.Module):
+class Fitted(nn.Module, ABC):
     """A transform whose buffers come from data, or from a saved fit of any number of features.
 
     A subclass registers its buffers, empty, and says in `fits` which shapes a fit of it may have. Loading is all or
@@ -96,9 +97,9 @@ class Fitted(nn.Module):
     tensor([1., 1., 1.])
     """
 
+    @abstractmethod
     def fits(self, shapes: Mapping[str, torch.Size]) -> bool:
         """Tell whether saved buffers of these shapes are a fit of this transform."""
-        raise NotImplementedError
 
     def _load_from_state_dict(
         self,

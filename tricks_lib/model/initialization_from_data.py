@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def span_bias(steps: float) -> float:
     Raises
     ------
     ValueError
-        If `steps` is not above 0.
+        If `steps` is not above 0, or no finite bias gives it.
 
     References
     ----------
@@ -100,7 +101,10 @@ def span_bias(steps: float) -> float:
     """
     if not steps > 0:
         raise ValueError(f"steps must be above 0, got {steps}")
-    return -torch.tensor(1 / steps, dtype=torch.float64, device="cpu").expm1().log().item()
+    bias = -torch.tensor(1 / steps, dtype=torch.float64, device="cpu").expm1().log().item()
+    if not math.isfinite(bias):
+        raise ValueError(f"steps must be a span that a finite bias gives, got {steps}")
+    return bias
 
 
 @torch.no_grad()
@@ -135,7 +139,7 @@ def gate_bias_(
     TypeError
         If the layer is no LSTM.
     ValueError
-        If it has no biases, or a value does not have one number per cell.
+        If it has no biases, or a value does not have one finite number per cell.
 
     References
     ----------
@@ -161,6 +165,9 @@ def gate_bias_(
             continue
         if isinstance(value, Tensor) and value.shape not in ((), (layer.hidden_size,)):
             raise ValueError(f"a bias must be a number or have shape ({layer.hidden_size},), got {tuple(value.shape)}")
+        finite = value.isfinite().all() if isinstance(value, Tensor) else math.isfinite(value)
+        if not finite:
+            raise ValueError(f"a bias must be finite, got {value}")
         for name, bias in biases.items():
             rows = bias[place * layer.hidden_size : (place + 1) * layer.hidden_size]
             rows.copy_(value) if isinstance(value, Tensor) else rows.fill_(value)
@@ -232,6 +239,8 @@ def relu_census(model: nn.Module, x: Tensor) -> dict[str, Activity]:
 
     def count(name: str, inputs: tuple[Any, ...]) -> None:
         calls[name] = calls.get(name, 0) + 1
+        if inputs[0].isnan().any():
+            raise ValueError("x and the model's weights must be finite: a unit that gets NaN is neither on nor off")
         on = _by_unit(inputs[0] > 0).to(torch.float32).mean(1)
         found[name if calls[name] == 1 else f"{name}#{calls[name]}"] = Activity(on)
 
@@ -275,6 +284,10 @@ def place_hyperplanes_(layer: nn.Module, x: Tensor, *, share: float = 0.5, units
     ValueError
         If the layer has no bias, or an argument is out of range.
 
+    Notes
+    -----
+    Samples between which a unit does not tell stay together, so with ties the share is met as nearly as they allow.
+
     Examples
     --------
     >>> layer, x = nn.Linear(1, 1), torch.tensor([[5.0], [6.0], [7.0], [9.0]])
@@ -295,6 +308,8 @@ def place_hyperplanes_(layer: nn.Module, x: Tensor, *, share: float = 0.5, units
     n = values.shape[1]
     if n < 2:
         raise ValueError(f"x must hold at least 2 samples, got {n}")
+    if not values.isfinite().all():
+        raise ValueError("x and the layer's weights must be finite: a unit would get no place")
     above = min(max(round(share * n), 1), n - 1)  # how many are on
     moved = bias - (values[:, n - above - 1] + values[:, n - above]) / 2
     return bias.copy_(moved if units is None else torch.where(units, moved, bias))
