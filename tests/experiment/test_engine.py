@@ -384,3 +384,20 @@ def test_any_sizes(train: int, batch_size: int, seeds: int) -> None:
 def test_default_optimizer_is_sgd() -> None:
     a, b = run(settings=grid(lr=[0.1], momentum=[0.5])), run(settings=grid(lr=[0.1], momentum=[0.5]), optimizer=SGD)
     np.testing.assert_array_equal(a.curves["val_loss"], b.curves["val_loss"])
+
+
+def test_it_says_which_arms_start_from_other_values() -> None:
+    def network(hidden: int = 4, scale: float = 1.0) -> nn.Module:
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, 2))
+        with torch.no_grad():
+            model[1].bias.mul_(scale)
+        return model
+
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    data = {"train": (x, (x[:, 0] > 0).long()), "test": (x, (x[:, 0] > 0).long())}
+    arms = [{"lr": 0.1}, {"lr": 0.2}, {"lr": 0.1, "scale": 2.0}, {"lr": 0.1, "hidden": 5}]
+    results = sweep(network, data, arms, seeds=[1, 2], epochs=1)
+    # another width: no parameter of the same name and shape but the last bias, drawn after more numbers
+    assert results.same_start == [True, True, False, False]
+    assert "started from other values than the first: lr=0.1, scale=2.0; lr=0.1, hidden=5" in repr(results)
+    assert "started" not in repr(results.where(lr=0.2)) and results.where(lr=0.2).same_start == [True]

@@ -6,6 +6,7 @@ import copy
 import io
 import math
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -481,6 +482,28 @@ def test_measured_as_predicted_in_wide_layers(activation: type[nn.Module]) -> No
             torch.stack([(getattr(measured, p) / getattr(hoped, p)).log() for p in ("mean_square", "gradient")])
         )
     assert torch.stack(ratios).mean(dim=0).abs().max().item() < 0.06
+
+
+def test_an_input_of_a_grouped_convolution_feeds_only_its_group() -> None:
+    layers = [nn.Conv2d(6, 24, 3, padding=1, padding_mode="circular"), nn.ReLU()]
+    layers += [nn.Conv2d(24, 36, 3, groups=4, padding=1, padding_mode="circular")]
+    model, x = initialize_(nn.Sequential(*layers).double(), torch.relu, generator=rng()), normal(8, 6, 12, 10)
+    wanted = normal(8, 36, 12, 10, seed=1)
+    measured = signal_flow(model, x, lambda y: (y * wanted).sum())
+    hoped = predicted_flow(model, torch.relu, gradient=measured.gradient[-1].item())
+    assert measured.mean_square.tolist() == pytest.approx(hoped.mean_square.tolist(), rel=0.15)
+    assert measured.gradient.tolist() == pytest.approx(hoped.gradient.tolist(), rel=0.15)
+
+
+def test_a_layer_that_returns_more_than_a_tensor_is_named() -> None:
+    with pytest.raises(TypeError, match="layer 'rnn' must return one tensor, got tuple"):
+        signal_flow(nn.Sequential(OrderedDict(rnn=nn.GRU(3, 2))), torch.ones(4, 3), kinds=(nn.GRU,))
+
+
+def test_gains_do_not_care_about_the_mode_of_their_caller() -> None:
+    expected = gain(torch.tanh, backward=True)
+    with torch.inference_mode():
+        assert gain(torch.tanh, backward=True) == expected
 
 
 def test_a_convolution_is_predicted_with_its_kernel_and_stride() -> None:

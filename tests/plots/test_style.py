@@ -10,7 +10,7 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from tricks_lib.plots.style import COLORS, INK, Drawing, figure, label
+from tricks_lib.plots.style import COLORS, INK, Drawing, axes_of, figure, label
 
 
 def drawn() -> Drawing:
@@ -93,3 +93,11 @@ def test_figures_open_no_window() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_axes_without_a_figure_are_refused() -> None:
+    drawing, (axes,) = figure()
+    assert axes_of(axes) == (drawing, axes)
+    axes.remove()
+    with pytest.raises(ValueError, match="ax must belong to a figure"):
+        axes_of(axes)

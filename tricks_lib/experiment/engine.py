@@ -131,8 +131,10 @@ def sweep(
         sources = {id(arm.run["data"]): arm.run["data"] for arm in arms}
         sets = {key: stacked_sets(source, seeds, device) for key, source in sources.items()}
         results = _empty(arms, seeds, sets, metrics, eval_every)
+        members = _members(make_model, arms, seeds)
+        results.same_start = _same_start(members, len(arms))
         try:
-            for group in _groups(_members(make_model, arms, seeds), max_stack):
+            for group in _groups(members, max_stack):
                 models, group_arms, places = ([getattr(m, part) for m in group] for part in ("model", "arm", "j"))
                 training = Training(models, group_arms, places, seeds, sets[id(group_arms[0].run["data"])])
                 _train(training, group, results, metrics, eval_every)
@@ -162,6 +164,17 @@ def _members(make_model: Callable[..., nn.Module], arms: Sequence[Arm], seeds: S
     if len({id(member.model) for member in members}) < len(members):
         raise ValueError("make_model must return a new model with each call, got one of them twice")
     return members
+
+
+def _same_start(members: Sequence[_Member], settings: int) -> list[bool]:
+    """Tell which settings start from the values of the first one, in all parameters that both have."""
+    first = {member.j: dict(member.model.named_parameters()) for member in members if member.i == 0}
+    same = [True] * settings
+    for member in members:
+        for name, value in member.model.named_parameters():
+            start = first[member.j].get(name, value)
+            same[member.i] &= start.shape != value.shape or torch.equal(start, value)
+    return same
 
 
 def _groups(members: Sequence[_Member], max_stack: int) -> list[list[_Member]]:

@@ -43,6 +43,9 @@ class Results:
         With ``keep=True``, the trained models by setting and seed, in eval mode; ``None`` where one was not finished.
     stacks
         How many models trained at a time.
+    same_start
+        For each setting, whether its models started from the same values as those of the first one with the same
+        seed, as far as names and shapes of their parameters agree. The table says so where they did not.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Results:
     complete: bool = True
     models: list[list[nn.Module | None]] | None = None
     stacks: list[int] = field(default_factory=list)
+    same_start: list[bool] = field(default_factory=list)
 
     def final(self, name: str) -> Values:
         """Return a metric at the end of training (settings, seeds)."""
@@ -99,6 +103,7 @@ class Results:
             curves={name: values[chosen] for name, values in self.curves.items()},
             last=[self.last[i] for i in chosen],
             models=self.models and [self.models[i] for i in chosen],
+            same_start=self.same_start and [self.same_start[i] for i in chosen],
         )
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -162,6 +167,8 @@ class Results:
 
     def _caption(self) -> str:
         size = f"{len(self.settings)} settings x {len(self.seeds)} seeds, final values: mean ± 95 % interval"
+        if apart := [_text(s) for s, same in zip(self.settings, self.same_start, strict=False) if not same]:
+            size += f"; started from other values than the first: {'; '.join(apart)}"
         return size if self.complete else f"{size} (INTERRUPTED: not all models are trained)"
 
     def _curve(self, name: str) -> Values:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from typing import Literal, SupportsIndex
 
-__all__ = ["seeds"]
+__all__ = ["seeds", "whole"]
 
 _TOP_BITS = {"tune": 0, "data": 1, "train": 2}
 _HASHED_BITS = 30
@@ -59,15 +59,27 @@ def seeds(chapter: str, stream: Literal["tune", "data", "train"], n: int, *, bas
         raise ValueError(f"chapter must be a name such as 'data/looking', got {chapter!r}")
     if stream not in _TOP_BITS:
         raise ValueError(f"stream must be one of {', '.join(map(repr, _TOP_BITS))}, got {stream!r}")
-    if not 1 <= (n := _whole("n", n)) <= 2**_HASHED_BITS:
+    if not 1 <= (n := whole("n", n)) <= 2**_HASHED_BITS:
         raise ValueError(f"n must be between 1 and 2**{_HASHED_BITS}, got {n}")
-    base = _base_from_environment() if base is None else _whole("base", base)
+    base = _base_from_environment() if base is None else whole("base", base)
     if base < 0:
         raise ValueError(f"base must be 0 or more, got {base}")
     return list(islice(_different(base, chapter, stream), n))
 
 
-def _whole(name: str, value: SupportsIndex) -> int:
+def whole(name: str, value: SupportsIndex) -> int:
+    """Return a whole number of any type as an ``int``.
+
+    Raises
+    ------
+    TypeError
+        If it is none; the message begins with its ``name``.
+
+    Examples
+    --------
+    >>> whole("n", True)
+    1
+    """
     try:
         return operator.index(value)
     except TypeError:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from tricks_lib.experiment.seeding import whole
 
 __all__ = ["Estimate", "Proportion", "Samples", "over_seeds", "paired", "proportion"]
 
@@ -188,7 +189,7 @@ def proportion(successes: int, n: int) -> Proportion:
     """
     from scipy import stats
 
-    successes, n = _whole("successes", successes), _whole("n", n)
+    successes, n = whole("successes", successes), whole("n", n)
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     if not 0 <= successes <= n:
@@ -196,13 +197,6 @@ def proportion(successes: int, n: int) -> Proportion:
     low, high = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
     p = successes / n
     return Proportion(n, p, float(low), float(high), math.sqrt(p * (1 - p) / n), successes)
-
-
-def _whole(name: str, value: SupportsIndex) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
 
 
 def _ratio(distance: float, se: float) -> float:

@@ -196,6 +196,7 @@ class Moments(NamedTuple):
         return self.mean_square - self.mean**2
 
 
+@torch.inference_mode(mode=False)
 def moments(activation: Activation, *, mean: float = 0.0, var: float = 1.0) -> Moments:
     r"""Compute what an activation makes of a normal variable, by quadrature.
 
@@ -349,6 +350,8 @@ def signal_flow(
     ------
     ValueError
         If no layer is of these kinds.
+    TypeError
+        If one of them returns something else than a tensor, such as a recurrent layer.
 
     Examples
     --------
@@ -362,7 +365,9 @@ def signal_flow(
     seen: list[tuple[str, nn.Module, Tensor]] = []
     gradients: dict[int, Tensor] = {}
 
-    def watch(name: str, layer: nn.Module, output: Tensor) -> None:
+    def watch(name: str, layer: nn.Module, output: object) -> None:
+        if not isinstance(output, Tensor):
+            raise TypeError(f"kinds: layer {name!r} must return one tensor, got {type(output).__name__}")
         place = len(seen)
         seen.append((name, layer, output.detach().clone()))  # the next layer may work in place
         if loss is not None and output.requires_grad:
@@ -446,8 +451,9 @@ def predicted_flow(
         mean_square = made.mean_square
         slopes.append(made.slope_square)
     for i in reversed(range(1, len(layers))):
-        stride = math.prod(getattr(layers[i][1], "stride", ()))
-        backward.insert(0, sizes[i][1] / stride * squares[i] * slopes[i - 1] * backward[0])
+        layer = layers[i][1]
+        shared = math.prod(getattr(layer, "stride", ())) * getattr(layer, "groups", 1)  # an input feeds so much fewer
+        backward.insert(0, sizes[i][1] / shared * squares[i] * slopes[i - 1] * backward[0])
     values = layers[0][1].weight.new_tensor([[0.0] * len(layers), forward, backward, [math.nan] * len(layers)])
     return Flow([name for name, _ in layers], *values)
 

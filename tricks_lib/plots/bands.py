@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tricks_lib.plots.style import COLORS, figure, label
+from tricks_lib.plots.style import COLORS, axes_of, label
 
 __all__ = ["seed_bands"]
 
@@ -64,7 +64,7 @@ def seed_bands(
     for name, values in drawn.items():
         if values.ndim != 2 or values.shape[1] != len(x) or not values.size:
             raise ValueError(f"{name} must have shape (S, {len(x)}), seeds by places, got {values.shape}")
-    axes = figure()[1][0] if ax is None else ax
+    drawing, axes = axes_of(ax)
     for color, (name, values) in zip(COLORS, drawn.items(), strict=False):
         axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, linewidth=0)
         axes.plot(x, values.mean(axis=0), color=color, marker="o", markersize=3)
@@ -77,7 +77,4 @@ def seed_bands(
     if mark is not None:
         axes.axvline(mark, color=COLORS[8], linestyle="--", linewidth=1)
     label(axes, xlabel, ylabel)
-    drawing = axes.get_figure(root=True)
-    if drawing is None:
-        raise ValueError("ax must belong to a figure")
     return drawing

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-__all__ = ["COLORS", "INK", "Drawing", "figure", "label"]
+__all__ = ["COLORS", "INK", "Drawing", "axes_of", "figure", "label"]
 
 COLORS = (
     "#3f90da",
@@ -103,6 +103,28 @@ def figure(columns: int = 1, *, height: float = 2.6, width: float = _WIDTH) -> t
         drawing = Drawing(figsize=(width, height), dpi=_DOTS, layout="constrained", facecolor="white")
         axes = drawing.subplots(1, columns, squeeze=False)
     return drawing, list(axes[0])
+
+
+def axes_of(ax: Axes | None) -> tuple[Figure, Axes]:
+    """Return where to draw: on axes that were given, or on those of a new figure.
+
+    Raises
+    ------
+    ValueError
+        If the axes belong to no figure.
+
+    Examples
+    --------
+    >>> drawing, axes = axes_of(None)
+    >>> axes_of(axes)[0] is drawing
+    True
+    """
+    if ax is None:
+        drawing, (ax,) = figure()
+        return drawing, ax
+    if (given := ax.get_figure(root=True)) is None:
+        raise ValueError("ax must belong to a figure")
+    return given, ax
 
 
 def label(axes: Axes, x: str, y: str, title: str = "") -> None:

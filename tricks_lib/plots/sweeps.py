@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tricks_lib.experiment.statistics import over_seeds
-from tricks_lib.plots.style import COLORS, figure, label
+from tricks_lib.plots.style import COLORS, axes_of, label
 
 __all__ = ["seed_intervals"]
 
@@ -54,7 +54,7 @@ def seed_intervals(
     """
     if not 1 <= len(lines) <= len(COLORS):
         raise ValueError(f"lines must hold 1 to {len(COLORS)} lines, got {len(lines)}")
-    axes = figure()[1][0] if ax is None else ax
+    drawing, axes = axes_of(ax)
     for color, (name, (x, values)) in zip(COLORS, lines.items(), strict=False):
         if values.ndim != 2 or values.shape[1] != len(x) or not values.size:
             raise ValueError(f"{name} must have shape (S, {len(x)}), seeds by places, got {values.shape}")
@@ -66,9 +66,6 @@ def seed_intervals(
     if len(lines) > 1:
         axes.legend(frameon=False)
     label(axes, xlabel, ylabel)
-    drawing = axes.get_figure(root=True)
-    if drawing is None:
-        raise ValueError("ax must belong to a figure")
     return drawing
 
 
