@@ -399,5 +399,5 @@ def test_it_says_which_arms_start_from_other_values() -> None:
     results = sweep(network, data, arms, seeds=[1, 2], epochs=1)
     # another width: no parameter of the same name and shape but the last bias, drawn after more numbers
     assert results.same_start == [True, True, False, False]
-    assert "started from other values than the first: lr=0.1, scale=2.0; lr=0.1, hidden=5" in repr(results)
+    assert "started from other values than the first: lr=0.1, scale=2; lr=0.1, hidden=5" in repr(results)
     assert "started" not in repr(results.where(lr=0.2)) and results.where(lr=0.2).same_start == [True]

@@ -131,9 +131,9 @@ def sweep(
         sources = {id(arm.run["data"]): arm.run["data"] for arm in arms}
         sets = {key: stacked_sets(source, seeds, device) for key, source in sources.items()}
         results = _empty(arms, seeds, sets, metrics, eval_every)
-        members = _members(make_model, arms, seeds)
-        results.same_start = _same_start(members, len(arms))
         try:
+            members = _members(make_model, arms, seeds)
+            results.same_start = _same_start(members, len(arms))
             for group in _groups(members, max_stack):
                 models, group_arms, places = ([getattr(m, part) for m in group] for part in ("model", "arm", "j"))
                 training = Training(models, group_arms, places, seeds, sets[id(group_arms[0].run["data"])])
