@@ -20,6 +20,7 @@ help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: notebooks  ## the book, in _build/html
+	$(BIN)/python -m tools.assignments
 	$(BIN)/jupyter-book build . -q -W -n --keep-going
 	$(BIN)/python -m tools.check_site _build/html
 	@echo "The book is in _build/html/index.html"
@@ -60,4 +61,8 @@ clean:  ## remove what was built, keep the environment
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	@for map in umap-learn pacmap trimap; do \
+		$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt $$map \
+		|| echo "$$map cannot be installed here: the page on maps leaves it out"; \
+	done
 	touch $@

@@ -11,9 +11,7 @@ A run of all cases writes ``benchmarks/results/engine.json``, which the book sho
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.rounds import CLOCKS, about, compared
 from tests.experiment import tasks
 from tricks_lib.data.datasets import load_digits8, load_mnist_small
 from tricks_lib.experiment.engine import sweep
@@ -38,7 +37,6 @@ Sets = Mapping[str, tuple[Tensor, Tensor]]
 RATES = [0.003, 0.01, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3]
 OUTPUT = Path(__file__).parent / "results" / "engine.json"
 BATCH = 32
-CLOCKS = ("cpu", "elapsed")
 
 
 @dataclass(frozen=True)
@@ -222,13 +220,10 @@ def race(case: Case, sets: Sets, rounds: int) -> dict[str, Any]:
         columns = {name: [pair[k] for pair in pairs] for name, pairs in times.items()}
         middle = {name: statistics.median(column) for name, column in columns.items()}
         best = min(("fused", "foreach"), key=lambda name: middle[name])
-        ratios = [a / b for a, b in zip(columns[best], columns["engine"], strict=True)]
-        quartiles = statistics.quantiles(ratios, n=4)
         report[clock] = {
             "seconds": {name: round(value, 4) for name, value in middle.items()},
             "best_loop": best,
-            "ratio": round(middle[best] / middle["engine"], 3),
-            "quartiles": [round(quartiles[0], 3), round(quartiles[2], 3)],
+            **compared(columns["engine"], columns[best]),
         }
     return report
 
@@ -241,18 +236,6 @@ def line(report: Mapping[str, Any]) -> str:
         f"{report['case']:<26}{report['models']:>7}{seconds['engine']:>9.2f}{seconds[cpu['best_loop']]:>8.2f}"
         f"{cpu['ratio']:>8.2f}x  ({low:.2f} to {high:.2f}){report['elapsed']['ratio']:>7.2f}x  {goal}"
     )
-
-
-def about(rounds: int) -> dict[str, Any]:
-    """Return what the numbers depend on: facts of the machine, but not which one it is."""
-    return {
-        "date": datetime.date.today().isoformat(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "threads": torch.get_num_threads(),
-        "rounds": rounds,
-    }
 
 
 def main() -> None:

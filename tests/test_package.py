@@ -106,12 +106,15 @@ def test_needs_five_packages(wheel: Path) -> None:
     assert run_time_requirements(wheel) == {"torch", "numpy", "scipy", "matplotlib", "tqdm"}
 
 
+DATA_LICENSES = ("MNIST", "digits8", "GLOVE", "WordNet")
+
+
 def test_metadata(metadata: Message) -> None:
     assert metadata["Version"] == tricks_lib.__version__
-    assert metadata["License-Expression"] == "MIT AND CC-BY-SA-3.0 AND CC-BY-4.0"
+    assert metadata["License-Expression"] == "MIT AND CC-BY-SA-3.0 AND CC-BY-4.0 AND PDDL-1.0 AND LicenseRef-WordNet"
     assert metadata["Requires-Python"] == ">=3.11"
     files = set(metadata.get_all("License-File", []))
-    assert files == {"LICENSE", *(f"tricks_lib/data/files/LICENSE-{name}" for name in ("MNIST", "digits8"))}
+    assert files == {"LICENSE", *(f"tricks_lib/data/files/LICENSE-{name}" for name in DATA_LICENSES)}
 
 
 def test_wheel_holds_the_package_alone(wheel: Path) -> None:
@@ -120,6 +123,8 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
         "tricks_lib/py.typed",
         "tricks_lib/data/files/mnist_small.npz",
         "tricks_lib/data/files/digits8.npz",
+        "tricks_lib/data/files/glove50_10k_f16.npz",
+        "tricks_lib/data/files/wordnet_glosses.txt.xz",
     } <= set(names)
     assert {name.split("/")[0] for name in names} == {
         "tricks_lib",

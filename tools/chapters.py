@@ -9,6 +9,8 @@ import jupytext
 import nbformat
 import yaml
 
+from tools.rules.chapters import is_assignment
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 EXECUTED = BUILD / "executed"
@@ -23,7 +25,7 @@ def pages(root: Path = ROOT) -> list[str]:
     if missing:
         raise SystemExit(f"_toc.yml names pages that do not exist: {', '.join(missing)}")
     there = {path.relative_to(root).with_suffix("").as_posix() for path in (root / "book").rglob("*.md")}
-    if lost := sorted(there - set(names)):
+    if lost := sorted(there - set(names) - set(assignments(root))):
         raise SystemExit(f"_toc.yml does not name these pages, so nobody would build them: {', '.join(lost)}")
     return names
 
@@ -31,6 +33,12 @@ def pages(root: Path = ROOT) -> list[str]:
 def chapters(root: Path = ROOT) -> list[str]:
     """Return the pages that are notebooks: those with a jupytext header."""
     return [name for name in pages(root) if "jupytext" in header((root / f"{name}.md").read_text("utf8"))]
+
+
+def assignments(root: Path = ROOT) -> list[str]:
+    """Return the sources of assignments: with their solutions they are no pages (tools/assignments.py)."""
+    paths = sorted((root / "book/assignments").glob("*.md"))
+    return [f"book/assignments/{path.stem}" for path in paths if is_assignment(path.read_text("utf8"))]
 
 
 def header(text: str) -> dict[str, Any]:

@@ -30,12 +30,12 @@ IDS = [f"{letter}{n:02}" for letter, last in (("D", 26), ("M", 33), ("L", 51), (
 EVERYWHERE = "everywhere"
 REQUIRED = {"id", "part", "chapter", "name", "anchor", "measures"}
 WRITTEN = {"symbols", "claims", "null", "cost", "hurts", "sources"}
-LISTS = {"symbols", "claims", "hurts", "sources"}
+LISTS = {"symbols", "claims", "hurts", "sources", "more"}
 
 
 @dataclass(frozen=True)
 class Trick:
-    """One trick; the last six fields are there once its chapter is written."""
+    """One trick; six fields are there once its chapter is written, and `more` where other pages go on with it."""
 
     id: str
     part: str
@@ -49,6 +49,12 @@ class Trick:
     cost: str | None = None
     hurts: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Its chapter, and the pages that go on with it."""
+        return self.chapter, *self.more
 
     @property
     def is_written(self) -> bool:
@@ -206,12 +212,13 @@ def claims(book: Register, root: Path) -> list[str]:
     """The claims of a trick are those that its chapter makes, and bear its id."""
     found = []
     for chapter in dict.fromkeys(trick.chapter for trick in book.tricks if trick.is_written):
-        page = root / f"book/{chapter}.md"
-        made = claim_ids(page.read_text("utf8")) if page.is_file() else []
+        of_chapter = [trick for trick in book.tricks if trick.chapter == chapter]
+        pages = [root / f"book/{page}.md" for page in dict.fromkeys(page for t in of_chapter for page in t.pages)]
+        made = [one for page in pages if page.is_file() for one in claim_ids(page.read_text("utf8"))]
         found += [f"book/{chapter}.md:{line}: the id of a claim is not a plain string" for line, one in made if not one]
         ids = [one for _, one in made if one]
         found += [f"book/{chapter}.md: claim {one} is made twice" for one, count in Counter(ids).items() if count > 1]
-        listed = {one for trick in book.tricks if trick.chapter == chapter for one in trick.claims or ()}
+        listed = {one for trick in of_chapter for one in trick.claims or ()}
         found += [f"{one}: claimed in book/{chapter}.md, not registered" for one in ids if one not in listed]
         found += [f"{one}: registered, not claimed in book/{chapter}.md" for one in sorted(listed - set(ids))]
     for trick in book.tricks:
@@ -229,8 +236,8 @@ def sources(book: Register, root: Path) -> list[str]:
     keys = set(re.findall(r"^\s*@\w+\s*\{\s*([^,\s]+)\s*,", text, re.MULTILINE))
     found = []
     for trick in book.tricks:
-        page = root / f"book/{trick.chapter}.md"
-        cited = set(re.findall(r"[\w-]+", page.read_text("utf8"))) if page.is_file() else set()
+        pages = [root / f"book/{page}.md" for page in trick.pages]
+        cited = {one for page in pages if page.is_file() for one in re.findall(r"[\w-]+", page.read_text("utf8"))}
         wanted = trick.sources or ()
         found += [f"{trick.id}: source {one} is not in book/references.bib" for one in wanted if one not in keys]
         found += [f"{trick.id}: source {one} is not cited in its chapter" for one in wanted if one not in cited]
@@ -307,7 +314,7 @@ def _wrong_keys(trick: dict[Any, Any]) -> Iterator[str]:
     """Yield what is wrong with the keys of one trick and the types of their values."""
     if None in trick:
         yield 'write the key "null" in quotes: YAML reads it as nothing otherwise'
-    elif strange := set(trick) - REQUIRED - WRITTEN:
+    elif strange := set(trick) - REQUIRED - WRITTEN - {"more"}:
         yield f"unknown keys {sorted(strange)}"
     if missing := REQUIRED - set(trick):
         yield f"no {', '.join(sorted(missing))}"

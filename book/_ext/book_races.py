@@ -1,4 +1,4 @@
-"""``{race-table} engine`` and ``{parity-table} engine``: what ``benchmarks/engine.py`` measured, losses beside wins."""
+"""``{race-table}``, ``{parity-table}`` and ``{peer-table}``: what ``benchmarks/*.py`` measured, losses beside wins."""
 
 from __future__ import annotations
 
@@ -18,12 +18,7 @@ def race_table(content: Record) -> list[str]:
     """Return a row for each race, with the goal beside what came out, and a line on where it was measured."""
     head = "| race | models | one by one | engine | times as fast | quartiles | by the clock | goal | off by |"
     rows = [head, "|---|--:|--:|--:|--:|---|--:|---|--:|", *map(_race, content["races"])]
-    about = content["about"]
-    where = (
-        f"{about['date']}, {about['machine']}, {_threads(about['threads'])}, PyTorch {about['torch']}, Python "
-        f"{about['python']}: medians of {about['rounds']} rounds, in seconds of processor time."
-    )
-    return [*rows, "", where]
+    return [*rows, "", _where(content["about"], "seconds")]
 
 
 def parity_table(content: Record) -> list[str]:
@@ -36,13 +31,32 @@ def parity_table(content: Record) -> list[str]:
     return [*head, *rows]
 
 
+def peer_table(content: Record) -> list[str]:
+    """Return a row for each peer in each race; a peer that could not be imported says why."""
+    head = "| race | ours | off by | peer | theirs | off by | times as fast | quartiles | by the clock | goal |"
+    rows = [row for race in content["peers"] for row in _peers(race)]
+    return [head, "|---|--:|--:|---|--:|--:|--:|---|--:|---|", *rows, "", _where(content["about"], "milliseconds")]
+
+
+def _peers(race: Record) -> list[str]:
+    ours = [race["case"], f"{1000 * race['seconds']:.2f}", _tiny(race["off"])]
+    rows = []
+    for peer in race["peers"]:
+        low, high = peer["quartiles"]
+        goal = "none" if peer["goal"] is None else f"{peer['goal']:g}: {_reached(peer['ratio'], peer['goal'])}"
+        theirs = [f"{peer['peer']}, `{peer['call']}`", f"{1000 * peer['seconds']:.2f}", _tiny(peer["off"])]
+        times = [_ratio(peer["ratio"]), f"{low:.2f} to {high:.2f}", f"{peer['elapsed']:.2f}", goal]
+        rows.append([*ours, *theirs, *times])
+    skipped = [[*ours, f"`{call}`: {reason}", *["-"] * 6] for call, reason in race["skipped"].items()]
+    return [f"| {' | '.join(row)} |" for row in rows + skipped]
+
+
 def _race(race: Record) -> str:
     cpu = race["cpu"]
     low, high = cpu["quartiles"]
-    ratio = f"**{cpu['ratio']:.2f}**" if cpu["ratio"] >= 1 else f"{cpu['ratio']:.2f} (slower)"
     cells = [race["case"], race["models"], f"{cpu['seconds'][cpu['best_loop']]:.2f}", f"{cpu['seconds']['engine']:.2f}"]
     cells += [
-        ratio,
+        _ratio(cpu["ratio"]),
         f"{low:.2f} to {high:.2f}",
         f"{race['elapsed']['ratio']:.2f}",
         _goal(race),
@@ -51,12 +65,27 @@ def _race(race: Record) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def _ratio(ratio: float) -> str:
+    return f"**{ratio:.2f}**" if ratio >= 1 else f"{ratio:.2f} (slower)"
+
+
+def _reached(ratio: float, goal: float) -> str:
+    return "reached" if ratio >= goal else "**missed**"
+
+
+def _where(about: Record, unit: str) -> str:
+    return (
+        f"{about['date']}, {about['machine']}, {_threads(about['threads'])}, PyTorch {about['torch']}, Python "
+        f"{about['python']}: medians of {about['rounds']} rounds, in {unit} of processor time."
+    )
+
+
 def _goal(race: Record) -> str:
     """Return what was to be reached, and whether it was."""
     if race["at_least"] is None:
         return "none"
     ratio = race["cpu"]["ratio"]
-    reached = "aim reached" if ratio >= race["aim"] else "reached" if ratio >= race["at_least"] else "**missed**"
+    reached = "aim reached" if ratio >= race["aim"] else _reached(ratio, race["at_least"])
     return f"{race['at_least']:g}, aim {race['aim']:g}: {reached}"
 
 
@@ -84,7 +113,14 @@ class ParityTable(RaceTable):
     table: ClassVar[Any] = staticmethod(parity_table)
 
 
+class PeerTable(RaceTable):
+    """All races against other libraries."""
+
+    table: ClassVar[Any] = staticmethod(peer_table)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("race-table", RaceTable)
     app.add_directive("parity-table", ParityTable)
+    app.add_directive("peer-table", PeerTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

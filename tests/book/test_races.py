@@ -1,11 +1,10 @@
-"""`{race-table}` and `{parity-table}` show what a benchmark wrote: losses beside wins, and no machine by its name."""
+"""`{race-table}` and its kin show what a benchmark wrote: losses beside wins, and no machine by its name."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,31 +81,101 @@ def test_directives_read_the_file_of_their_argument(races: Any, monkeypatch: pyt
 
 
 def test_the_page_names_files_that_exist() -> None:
-    names = set(re.findall(r"```\{(?:race|parity)-table\} (\S+)", (ROOT / "book/reference/speed.md").read_text("utf8")))
-    benchmarks = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__"}
+    names = set(
+        re.findall(r"```\{(?:race|parity|peer)-table\} (\S+)", (ROOT / "book/reference/speed.md").read_text("utf8"))
+    )
+    benchmarks = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "rounds"}
     assert names == benchmarks == {path.stem for path in RESULTS} and "engine" in names
 
 
-def test_what_is_published_is_complete_and_names_no_machine(races: Any) -> None:
-    for path in RESULTS:
-        check_published(races, path)
-
-
-def check_published(races: Any, path: Path) -> None:
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_what_is_published_names_no_machine(path: Path) -> None:
     text = path.read_text("utf8")
-    content = json.loads(text)
     assert not re.search(r"/(home|work|tmp|root|usr)\b|\\\\", text)
-    assert content["about"].keys() == ABOUT.keys() and content["about"]["rounds"] >= 5
-    assert content["about"]["threads"] == 1 and all(
-        len(row.split("|")) == 11 for row in table(races, *content["races"])[:-2]
-    )
-    sys.path.insert(0, str(ROOT))
-    try:
-        benchmark = importlib.import_module(f"benchmarks.{path.stem}")
-    finally:
-        sys.path.remove(str(ROOT))
+    about = json.loads(text)["about"]
+    assert about.keys() == ABOUT.keys() and about["rounds"] >= 5 and about["threads"] == 1
+
+
+def test_the_engine_reached_its_floors_with_the_same_models(races: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = json.loads((ROOT / "benchmarks/results/engine.json").read_text("utf8"))
+    assert all(len(row.split("|")) == 11 for row in table(races, *content["races"])[:-2])
+    monkeypatch.syspath_prepend(str(ROOT))
+    benchmark = importlib.import_module("benchmarks.engine")
     assert [race["case"] for race in content["races"]] == [case.name for case in benchmark.CASES]
     missed = [r["case"] for r in content["races"] if r["at_least"] and r["cpu"]["ratio"] < r["at_least"]]
     assert missed == []
     assert all(r["deviation"] is None or r["deviation"] < 1e-9 for r in content["races"])
     assert max(row[side] for row in content["parity"] for side in ("library", "torch")) < 1e-7
+
+
+# ---- against other libraries
+
+
+def against(**changes: Any) -> dict[str, Any]:
+    """Return a race against one peer, and one that could not be run."""
+    peer = {"peer": "other 1.2", "call": "Do", "seconds": 0.009, "ratio": 3.0, "quartiles": [2.91, 3.14]}
+    peer |= {"elapsed": 2.9, "off": 2e-6, "goal": 1.5}
+    reason = {"away.Do": "ModuleNotFoundError: No module named 'away'"}
+    return {"case": "task", "seconds": 0.003, "off": 3e-8, "peers": [peer | changes], "skipped": reason}
+
+
+def peers(races: Any, **changes: Any) -> list[str]:
+    lines: list[str] = races.peer_table({"about": ABOUT, "peers": [against(**changes)]})
+    return lines
+
+
+def test_a_peer_and_one_that_is_not_there(races: Any) -> None:
+    head, rule, row, skipped, blank, where = peers(races)
+    assert row == (
+        "| task | 3.00 | 3e-08 | other 1.2, `Do` | 9.00 | 2e-06 | **3.00** | 2.91 to 3.14 | 2.90 | 1.5: reached |"
+    )
+    assert "| `away.Do`: ModuleNotFoundError: No module named 'away' | - |" in skipped
+    assert len({line.count("|") for line in (head, rule, row, skipped)}) == 1 and blank == ""
+    assert where.endswith("medians of 7 rounds, in milliseconds of processor time.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "cells"),
+    [
+        ({"ratio": 1.49}, ["**1.49**", "1.5: **missed**"]),
+        ({"ratio": 0.5, "goal": None}, ["0.50 (slower)", "none"]),
+    ],
+)
+def test_losses_against_peers_are_shown(races: Any, changes: dict[str, Any], cells: list[str]) -> None:
+    row = [cell.strip() for cell in peers(races, **changes)[2].split("|")]
+    assert [row[7], row[10]] == cells
+
+
+def test_a_peer_that_cannot_be_imported_is_skipped_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    rounds = importlib.import_module("benchmarks.rounds")
+    monkeypatch.setattr(rounds, "AT_LEAST", 0.0)
+
+    def absent() -> Any:
+        raise ModuleNotFoundError("No module named 'away'")
+
+    both = [rounds.Peer("torch", lambda: lambda: 2.0, call="there"), rounds.Peer("away", absent, call="Do")]
+    report = rounds.run(rounds.Race("task", lambda: 2.5, both, lambda value: value - 2, 0.5), 3)
+    assert report["skipped"] == {"Do": "ModuleNotFoundError: No module named 'away'"}
+    assert (report["off"], report["peers"][0]["off"]) == (0.5, 0.0) and report["peers"][0]["call"] == "there"
+    assert rounds.lines(report)[-1] == "  skipped Do: ModuleNotFoundError: No module named 'away'"
+
+
+def test_who_is_wrong_does_not_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    rounds = importlib.import_module("benchmarks.rounds")
+    wrong = rounds.Race(
+        "task", lambda: 2.0, [rounds.Peer("torch", lambda: lambda: 3.0, call="Do")], lambda v: v - 2, 0.5
+    )
+    with pytest.raises(SystemExit, match=r"task, Do: off by 1\.0e\+00, allowed 5e-01"):
+        rounds.run(wrong, 3)
+    nothing = rounds.Race("task", lambda: float("nan"), [], lambda value: value, 0.5)
+    with pytest.raises(SystemExit, match="task, ours: off by nan"):
+        rounds.run(nothing, 3)
+
+
+def test_turns_are_compared_by_their_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    rounds = importlib.import_module("benchmarks.rounds")
+    found = rounds.compared([1.0, 2.0, 9.0], [4.0, 4.0, 9.0])
+    assert found["ratio"] == 2.0 and found["quartiles"] == [1.0, 4.0]

@@ -237,6 +237,17 @@ def test_claims_that_differ_from_the_registered_ones_are_found(old, new, count, 
     assert len(register.claims(book, project)) == count
 
 
+def test_another_page_may_go_on_with_a_trick(book, project):
+    more = changed(book, more=("data/more",), claims=("d01-constant", "d01-more"))
+    assert len(register.claims(more, project)) == 1  # it is not there yet
+    page = CHAPTER.replace("d01-constant", "d01-more").replace("(trick-d01)=\n", "")
+    write(project / "book/data/more.md", page)
+    assert register.claims(more, project) == register.sources(more, project) == []
+    assert len(register.claims(changed(more, more=()), project)) == 1  # made where the trick does not say
+    write(project / "book/data/more.md", page.replace("d01-more", "d01-constant"))
+    assert len(register.claims(more, project)) == 2  # made twice, and one not made
+
+
 def test_a_claim_that_is_to_show_when_it_hurts_must_exist(book, project):
     (found,) = register.claims(changed(book, hurts=("d01-constant", "d01-gone")), project)
     assert "d01-gone" in found

@@ -6,13 +6,14 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tricks_lib.data import fitted
-from tricks_lib.data.fitted import Fitted, floating, read_batches, wide
+from tricks_lib.data.fitted import Fitted, covariance, fixed_signs, floating, principal_axes, read_batches, wide
 
 X = torch.arange(24.0).view(6, 4)
 
@@ -93,6 +94,84 @@ def test_a_device_without_float64_computes_on_the_cpu(monkeypatch: pytest.Monkey
     assert fitted._float64_device(torch.device("meta")) == torch.device("cpu")
     monkeypatch.undo()
     assert fitted._float64_device(torch.device("meta")) == torch.device("meta")
+
+
+# ---- covariance, principal_axes, fixed_signs
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_covariance_by_hand() -> None:
+    n, mean, matrix, like = covariance([torch.tensor([[1.0, 4.0], [3.0, 0.0]]), torch.tensor([[5.0, 2.0]])])
+    assert n == 3 and mean.tolist() == [3.0, 2.0] and matrix.tolist() == [[4.0, -2.0], [-2.0, 4.0]]
+    assert (mean.dtype, matrix.dtype, like.dtype) == (torch.float64, torch.float64, torch.float32)
+    assert like.shape == (0, 2)
+    assert covariance([torch.tensor([[1], [2]])]).like.dtype == torch.get_default_dtype()
+
+
+def test_covariance_equals_numpy_also_of_groups_and_in_batches() -> None:
+    x = normal(3, 9, 4) + 5
+    for batches in ([x], [x[:, :1], x[:, 1:6], x[:, 6:]], (part for part in x.split(2, dim=1))):
+        found = covariance(batches)
+        assert found.n == 9 and not found.like.numel()
+        for c in range(3):
+            torch.testing.assert_close(found.mean[c], x[c].mean(dim=0), rtol=0, atol=1e-13)
+            expected = torch.from_numpy(np.cov(x[c].numpy(), rowvar=False))
+            torch.testing.assert_close(found.covariance[c], expected, rtol=0, atol=1e-12)
+
+
+def test_covariance_of_data_far_from_zero_does_not_cancel() -> None:
+    x = (normal(20, 3) * 2**20).round() / 2**20  # adding 2**30 to multiples of 2**-20 is exact
+    near, far = covariance(x.split(7)), covariance((x + 2.0**30).split(7))
+    torch.testing.assert_close(far.covariance, near.covariance, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([], "x must hold at least 2 samples, got 0"),
+        ([X[:1]], "x must hold at least 2 samples, got 1"),
+        ([X, X[:, :3]], r"x must have 4 features in all batches, got \(6, 3\)"),
+        ([X[None], X[None, :, :3]], r"x must have 4 features in all batches, got \(1, 6, 3\)"),
+        ([X / 0], "x must hold finite numbers"),
+    ],
+)
+def test_covariance_checks_its_batches(batches: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        covariance(batches)
+
+
+def test_principal_axes_by_hand() -> None:
+    values, axes = principal_axes(torch.tensor([[5.0, 4.0], [4.0, 5.0]], dtype=torch.float64))
+    torch.testing.assert_close(values.tolist(), [9.0, 1.0])
+    torch.testing.assert_close(axes[0], torch.full((2,), 0.5**0.5, dtype=torch.float64))
+    torch.testing.assert_close(axes[1].abs(), axes[0])
+    assert axes[1].sum().abs() < 1e-15
+
+
+def test_principal_axes_give_the_matrix_back_and_the_first_are_the_same() -> None:
+    root = normal(3, 5, 5)
+    matrix = root @ root.mT
+    values, axes = principal_axes(matrix)
+    torch.testing.assert_close(axes.mT @ (values[..., None] * axes), matrix, rtol=0, atol=1e-12)
+    assert (values.diff() < 0).all()
+    some_values, some = principal_axes(matrix, 2)
+    assert torch.equal(some_values, values) and torch.equal(some, axes[:, :2])
+    assert (axes.gather(-1, axes.abs().argmax(dim=-1, keepdim=True)) > 0).all()
+
+
+def test_signs_are_those_of_the_largest_entry() -> None:
+    axes = torch.tensor([[[0.1, -3.0, 2.0], [1.0, 0.5, -0.5]], [[-1.0, 0.0, 0.0], [-2.0, 2.0, 1.0]]])
+    expected = [[[-0.1, 3.0, -2.0], [1.0, 0.5, -0.5]], [[1.0, 0.0, 0.0], [2.0, -2.0, -1.0]]]
+    torch.testing.assert_close(fixed_signs(axes), torch.tensor(expected))
+
+
+def test_covariance_and_axes_stay_on_their_device(device: torch.device) -> None:
+    found = covariance([X.to(device)])
+    assert found.covariance.device.type == found.like.device.type == device.type
+    assert principal_axes(found.covariance)[1].device.type == device.type
 
 
 # ---- Fitted

@@ -23,6 +23,7 @@ __all__ = [
     "figures_have_alternatives",
     "first_cell_sets_up",
     "imports_public_names",
+    "is_assignment",
     "is_chapter",
     "narrow_cells",
     "nothing_goes_unread",
@@ -53,6 +54,11 @@ CLAIM, SEEDS = "tricks_lib.experiment.claims.claim", "tricks_lib.experiment.seed
 def is_chapter(text: str) -> bool:
     """Tell whether a page runs, or means to."""
     return "jupytext:" in text.split("\n---", 1)[0] or bool(cells(text))
+
+
+def is_assignment(text: str) -> bool:
+    """Tell whether a text is the source of an assignment, from which otter-grader makes the versions."""
+    return "\n# ASSIGNMENT CONFIG\n" in text
 
 
 def chapter_name(path: Path) -> str:

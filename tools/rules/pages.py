@@ -36,8 +36,8 @@ CODE = {"code-cell", "raw-cell"}
 # directives whose content is not read as text
 SILENT = CODE | set(
     """bibliography code code-block contents doctest eval-rst highlight implementation include literalinclude math
-    mermaid parsed-literal race-table raw run-times scorecard sourcecode tableofcontents testcode toctree
-    trick-index""".split()
+    mermaid parity-table parsed-literal peer-table race-table raw run-times scorecard sourcecode tableofcontents
+    testcode toctree trick-index""".split()
 )
 
 

@@ -27,9 +27,14 @@ def over(rule: Rule, *patterns: str) -> Check:
     return lambda root: [message for path, text in files(root, *patterns) for message in rule(path, text)]
 
 
+def in_pages(rule: Rule) -> Check:
+    """Hold a rule against the pages of the book; the source of an assignment, with its solutions, is none."""
+    return over(lambda path, text: [] if chapters.is_assignment(text) else rule(path, text), *PAGES)
+
+
 def in_chapters(rule: Rule) -> Check:
     """Hold a rule against the pages that run."""
-    return over(lambda path, text: rule(path, text) if chapters.is_chapter(text) else [], *PAGES)
+    return in_pages(lambda path, text: rule(path, text) if chapters.is_chapter(text) else [])
 
 
 def in_cells(rule: Rule) -> Check:
@@ -56,7 +61,7 @@ def registered_anchors(root: Path) -> list[str]:
         own = frozenset(trick.anchor for trick in tricks if path.as_posix() == f"book/{trick.chapter}.md")
         return chapters.anchors_are_registered(path, text, own)
 
-    return over(rule, *PAGES)(root)
+    return in_pages(rule)(root)
 
 
 def no_typed_numbers(root: Path) -> list[str]:
@@ -67,7 +72,7 @@ def no_typed_numbers(root: Path) -> list[str]:
         known = book.constants_of(path.as_posix())
         return prose.no_typed_number(path, text, known) + prose.no_number_in_a_claim(path, text, known)
 
-    return over(rule, *PAGES)(root)
+    return in_pages(rule)(root)
 
 
 RULES: dict[str, Check] = {
@@ -112,7 +117,7 @@ RULES: dict[str, Check] = {
     "chapters: no_cuda": in_cells(library.no_cuda),
     "chapters: no_foreign_randomness": in_cells(library.no_foreign_randomness),
     "chapters: loads_weights_only": in_cells(library.loads_weights_only),
-    "pages: figures_have_alternatives": over(chapters.figures_have_alternatives, *PAGES),
+    "pages: figures_have_alternatives": in_pages(chapters.figures_have_alternatives),
     "pages: anchors_are_registered": registered_anchors,
     "pages: no_typed_numbers": no_typed_numbers,
     "text: american_spelling": over(words.american_spelling, *WRITTEN),

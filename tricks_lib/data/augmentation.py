@@ -1,7 +1,8 @@
-"""Random changes of images that keep what they show."""
+"""Random changes of images that keep what they show: base class, and those that move pixels."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import cast
@@ -11,12 +12,33 @@ from torch import Tensor, nn
 
 from tricks_lib.learning.draws import uniform_like
 
-__all__ = ["Augmentation", "Chain", "Draws", "between", "check_images"]
+__all__ = [
+    "Augmentation",
+    "Chain",
+    "Draws",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomElastic",
+    "RandomFlip",
+    "affine",
+    "affine_matrix",
+    "between",
+    "check_images",
+    "crop",
+    "elastic",
+    "pixel_places",
+    "sample_at",
+    "smooth_noise",
+]
 
 Draws = dict[str, Tensor]
 """What was drawn: a name, such as ``angle``, and a tensor with a row for each image."""
 
 APPLIED = "applied"
+MODES = ("bilinear", "bicubic", "nearest")
+PADDINGS = ("zeros", "border", "reflection")
+ANY = (-math.inf, math.inf)
+LIMITS = {"angle": ANY, "scale": (0.0, math.inf), "shear": (-90.0, 90.0), "translate": ANY, "flip": ANY}
 
 
 def check_images(x: Tensor) -> None:
@@ -200,3 +222,538 @@ class Chain(Augmentation):
 
     def _augmentations(self) -> Iterable[Augmentation]:
         return cast("Iterable[Augmentation]", self.steps)
+
+
+def pixel_places(x: Tensor) -> Tensor:
+    """Return where the pixels of an image are: their distance from its center, in pixels.
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W), for their size, dtype and device.
+
+    Returns
+    -------
+    Tensor
+        (H, W, 2), for each pixel x (to the right) and y (downwards), at least float32.
+
+    Examples
+    --------
+    >>> pixel_places(torch.zeros(1, 1, 2, 3))[0]  # the upper row
+    tensor([[-1.0000, -0.5000],
+            [ 0.0000, -0.5000],
+            [ 1.0000, -0.5000]])
+    """
+    check_images(x)
+    rows, columns = (torch.arange(n, device=x.device, dtype=_wide(x)) - (n - 1) / 2 for n in x.shape[2:])
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+
+
+def sample_at(x: Tensor, places: Tensor, *, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    r"""Read images at places between their pixels: whatever moves pixels goes through here.
+
+    .. math:: z[i, j] = x(p_{ij})
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W).
+    places
+        *p*, (N, H', W', 2), or (H', W', 2) for all images: where each pixel of the result is read, x (to the right)
+        and y (downwards), in pixels from the center of the image. Read at `pixel_places`, an image stays as it is.
+    mode
+        What is between the pixels: ``"bilinear"``, ``"bicubic"``, or ``"nearest"``, which makes no new values and so
+        fits masks.
+    padding
+        What is outside the image: ``"zeros"``, ``"border"`` (the nearest pixel), or ``"reflection"``.
+
+    Returns
+    -------
+    Tensor
+        *z*, (N, C, H', W'), of the dtype and device of ``x``; computed in float32 at least.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` or ``places`` are not of a floating-point type.
+    ValueError
+        If a shape does not fit, or ``mode`` or ``padding`` is unknown.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[[0.0, 10.0, 20.0, 30.0]]]])
+    >>> sample_at(x, pixel_places(x) + torch.tensor([0.5, 0.0]))
+    tensor([[[[ 5., 15., 25., 15.]]]])
+    """
+    check_images(x)
+    _check_choices(mode, padding)
+    if not places.is_floating_point():
+        raise TypeError(f"places must be of a floating-point type, got {places.dtype}")
+    each = places.expand(len(x), *places.shape) if places.ndim == 3 else places
+    if each.ndim != 4 or each.shape[::3] != (len(x), 2) or 0 in each.shape[1:3]:
+        raise ValueError(f"places must have shape (H', W', 2) or ({len(x)}, H', W', 2), got {tuple(places.shape)}")
+    half = torch.tensor([x.shape[3] / 2, x.shape[2] / 2], device=x.device, dtype=_wide(x))
+    grid = each.to(half.dtype) / half  # grid_sample has the edges of the image at -1 and 1
+    read = nn.functional.grid_sample(x.to(grid.dtype), grid, mode=mode, padding_mode=padding, align_corners=False)
+    return read.to(x.dtype)
+
+
+def affine_matrix(
+    x: Tensor,
+    *,
+    angle: Tensor | float = 0.0,
+    scale: Tensor | float = 1.0,
+    shear: Tensor | float = 0.0,
+    translate: Tensor | float = 0.0,
+    flip: Tensor | bool = False,
+) -> Tensor:
+    r"""Compose flip, scaling, shear, rotation and translation, in this order, into one matrix for each image.
+
+    .. math:: p \mapsto A p + t, \qquad A =
+        \begin{pmatrix} \cos a & \sin a \\ -\sin a & \cos a \end{pmatrix}
+        \begin{pmatrix} 1 & \tan b \\ 0 & 1 \end{pmatrix}
+        \begin{pmatrix} \pm s_x & 0 \\ 0 & \pm s_y \end{pmatrix}
+
+    says where a point *p* of the image goes, in pixels from its center, x to the right and y downwards.
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W), for their number, dtype and device.
+    angle
+        *a*, (N,), in degrees, counterclockwise as one sees the image.
+    scale
+        *s*, (N,), or (N, 2) for x and y: a factor above 0; above 1 it enlarges.
+    shear
+        *b*, (N,), in degrees, between -90 and 90: how far a vertical line leans, its lower end to the right.
+    translate
+        *t*, (N, 2), in pixels, to the right and downwards; (N,) for both alike.
+    flip
+        The signs, (N, 2), bool: of x, which swaps left and right, and of y, which swaps top and bottom.
+
+    Each may also be one number for all images.
+
+    Returns
+    -------
+    Tensor
+        (A, t), of shape (N, 2, 3), at least float32.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or a number is not finite or out of range.
+
+    Examples
+    --------
+    >>> x = torch.zeros(1, 1, 4, 4)
+    >>> affine_matrix(x, scale=2.0, shear=-45.0, translate=torch.tensor([[3.0, -1.0]]))
+    tensor([[[ 2., -2.,  3.],
+             [-0.,  2., -1.]]])
+    """
+    check_images(x)
+    given = {"angle": angle, "scale": scale, "shear": shear, "translate": translate, "flip": flip}
+    a, s, b, t, mirrored = (_numbers(x, name, value) for name, value in given.items())
+    cos, sin, tan = a.deg2rad().cos(), a.deg2rad().sin(), b.deg2rad().tan()
+    linear = torch.cat([cos, sin + cos * tan, -sin, cos - sin * tan], dim=1).view(-1, 2, 2)  # rotation times shear
+    return torch.cat([linear * (s * (1 - 2 * mirrored))[:, None], t[:, :, None]], dim=2)
+
+
+def affine(
+    x: Tensor,
+    *,
+    angle: Tensor | float = 0.0,
+    scale: Tensor | float = 1.0,
+    shear: Tensor | float = 0.0,
+    translate: Tensor | float = 0.0,
+    flip: Tensor | bool = False,
+    mode: str = "bilinear",
+    padding: str = "zeros",
+) -> Tensor:
+    r"""Flip, scale, shear, rotate and translate images, all at once: each is read once, at one set of places.
+
+    .. math:: z(q) = x(A^{-1} (q - t))
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W).
+    angle, scale, shear, translate, flip
+        As for `affine_matrix`, which makes *A* and *t* of them.
+    mode, padding
+        As for `sample_at`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape, dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `affine_matrix` and `sample_at` do.
+
+    Examples
+    --------
+    >>> x = torch.arange(6.0).view(1, 1, 2, 3)
+    >>> affine(x, translate=torch.tensor([[1.0, 0.0]]))
+    tensor([[[[0., 0., 1.],
+              [0., 3., 4.]]]])
+    """
+    matrix = affine_matrix(x, angle=angle, scale=scale, shear=shear, translate=translate, flip=flip)
+    back = torch.linalg.inv(matrix[:, :, :2])
+    turned = torch.tensordot(pixel_places(x), back, dims=([2], [2])).movedim(2, 0)  # one product for all images
+    places = turned - (back @ matrix[:, :, 2:])[:, None, None, :, 0]
+    return sample_at(x, places, mode=mode, padding=padding)
+
+
+def crop(x: Tensor, corner: Tensor, size: tuple[int, int], *, padding: str = "zeros") -> Tensor:
+    """Cut a window out of each image, along whole pixels.
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W).
+    corner
+        (N, 2), whole numbers: column and row of the upper left pixel of the window; may be outside of the image.
+    size
+        Height and width of the window, in pixels.
+    padding
+        What is outside the image, as for `sample_at`.
+
+    Returns
+    -------
+    Tensor
+        (N, C, \\*size), of the dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``x`` are not images, ``corner`` has another shape, or ``size`` is not at least (1, 1).
+
+    Examples
+    --------
+    >>> x = torch.arange(1.0, 7.0).view(1, 1, 2, 3)
+    >>> crop(x, torch.tensor([[1, -1]]), (2, 3))
+    tensor([[[[0., 0., 0.],
+              [2., 3., 0.]]]])
+    """
+    check_images(x)
+    if corner.shape != (len(x), 2):
+        raise ValueError(f"corner must have shape ({len(x)}, 2), got {tuple(corner.shape)}")
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be a height and a width of at least 1, got {size}")
+    window = pixel_places(x[:0, :1, :1, :1].expand(0, 1, *size))
+    shift = window.new_tensor([(size[1] - x.shape[3]) / 2, (size[0] - x.shape[2]) / 2])
+    places = window + (corner.to(window) + shift)[:, None, None]
+    return sample_at(x, places, mode="nearest", padding=padding)
+
+
+def smooth_noise(x: Tensor, sigma: float, *, generator: torch.Generator | None = None) -> Tensor:
+    r"""Draw a smooth random displacement of each pixel: uniform noise behind a Gaussian filter, of variance 1.
+
+    .. math:: u = \frac{k * \varepsilon}{\lVert k \rVert_2}, \qquad k(d) \propto e^{-\lvert d \rvert^2 / 2 \sigma^2},
+        \qquad \varepsilon \sim \mathcal U(-\sqrt 3, \sqrt 3)
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W), for their number, size, dtype and device.
+    sigma
+        Width of the filter, in pixels, above 0; there is noise up to three times as far outside of the image.
+    generator
+        Drawn from, on its device, then moved; ``None``: torch's global generator.
+
+    Returns
+    -------
+    Tensor
+        (N, H, W, 2): x and y, each with mean 0 and variance 1 everywhere, at the edges, too; float32 at least.
+
+    Raises
+    ------
+    ValueError
+        If ``sigma`` is not a finite number above 0.
+
+    Examples
+    --------
+    >>> field = smooth_noise(torch.zeros(1, 1, 200, 300), 3.0, generator=torch.Generator().manual_seed(0))
+    >>> tuple(field.shape), round(field.std().item(), 1)
+    ((1, 200, 300, 2), 1.0)
+    """
+    check_images(x)
+    _check_sigma(sigma)
+    reach = math.ceil(3 * sigma)
+    filters = []
+    for n in x.shape[2:]:
+        steps = torch.arange(n + 2 * reach, device=x.device, dtype=_wide(x))
+        weights = (-0.5 * ((steps - steps[reach : n + reach, None]) / sigma).square()).exp()
+        filters.append(weights / torch.linalg.vector_norm(weights, dim=1, keepdim=True))
+    down, across = filters  # each reaches beyond the image, so that its edges are like its middle
+    noise = uniform_like(down.new_empty(len(x), 2, down.shape[1], across.shape[1]), generator=generator)
+    field: Tensor = (12**0.5 * down) @ (noise - 0.5) @ across.T  # uniform numbers have a variance of 1/12
+    return field.permute(0, 2, 3, 1)
+
+
+def elastic(x: Tensor, field: Tensor, *, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    r"""Displace each pixel by a vector of its own.
+
+    .. math:: z(q) = x(q + u(q))
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W).
+    field
+        *u*, (N, H, W, 2), x (to the right) and y (downwards), in pixels: how far away each pixel is read.
+    mode, padding
+        As for `sample_at`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape, dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sample_at` does, or if ``field`` has another size than the images.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[[0.0, 10.0, 20.0]]]])
+    >>> elastic(x, torch.tensor([[[[0.0, 0.0], [1.0, 0.0], [-0.5, 0.0]]]]))
+    tensor([[[[ 0., 20., 15.]]]])
+    """
+    check_images(x)
+    if field.shape != (len(x), *x.shape[2:], 2):
+        raise ValueError(f"field must have shape {(len(x), *x.shape[2:], 2)}, got {tuple(field.shape)}")
+    return sample_at(x, pixel_places(x) + field, mode=mode, padding=padding)
+
+
+class RandomAffine(Augmentation):
+    """Flip, scale, shear, rotate and translate each image at random, in one go.
+
+    Parameters
+    ----------
+    angle
+        Rotate by up to so many degrees, either way.
+    scale
+        Enlarge by up to this factor or reduce by up to the same, at least 1; uniform in its logarithm.
+    shear
+        Let vertical lines lean by up to so many degrees, either way; below 90.
+    translate
+        Move by up to so many pixels along x and along y, either way.
+    flip
+        Probabilities of swapping left and right, and top and bottom.
+    mode, padding
+        As for `sample_at`. For masks: another module with ``mode="nearest"`` and the same ``draws``.
+    p, generator
+        As for `Augmentation`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> move = RandomAffine(angle=15, scale=1.2, translate=1, generator=torch.Generator().manual_seed(0))
+    >>> x = torch.rand(4, 1, 9, 7)
+    >>> draws = move.draw(x)
+    >>> sorted(draws)
+    ['angle', 'flip', 'scale', 'shear', 'translate']
+    >>> torch.equal(move(x, draws=draws), affine(x, **draws))
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        angle: float = 0.0,
+        scale: float = 1.0,
+        shear: float = 0.0,
+        translate: float = 0.0,
+        flip: tuple[float, float] = (0.0, 0.0),
+        mode: str = "bilinear",
+        padding: str = "zeros",
+        p: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(p=p, generator=generator)
+        _check_range("angle", angle)
+        _check_range("scale", scale, low=1)
+        _check_range("shear", shear, below=90)
+        _check_range("translate", translate)
+        if len(flip) != 2 or not all(0 <= p <= 1 for p in flip):
+            raise ValueError(f"flip must be two probabilities, across and down, got {flip}")
+        _check_choices(mode, padding)
+        self.angle, self.scale, self.shear, self.translate, self.flip = angle, scale, shear, translate, flip
+        self.mode, self.padding = mode, padding
+
+    def sample(self, x: Tensor, generator: torch.Generator | None) -> Draws:
+        """Draw the five arguments of `affine`."""
+        unit = 2 * uniform_like(x.new_empty(len(x), 5), generator=generator) - 1
+        angle, shear, scale = self.angle * unit[:, 0], self.shear * unit[:, 1], self.scale ** unit[:, 2]
+        coins = uniform_like(torch.empty(len(x), 2, device=x.device, dtype=torch.float32), generator=generator)
+        flip = coins < coins.new_tensor(self.flip)
+        return {"angle": angle, "shear": shear, "scale": scale, "translate": self.translate * unit[:, 3:], "flip": flip}
+
+    def change(self, x: Tensor, **draws: Tensor) -> Tensor:
+        """Apply `affine`."""
+        return affine(x, **draws, mode=self.mode, padding=self.padding)
+
+
+class RandomFlip(RandomAffine):
+    """Mirror each image at random, exactly.
+
+    Parameters
+    ----------
+    across, down
+        Probabilities of swapping left and right, and top and bottom.
+    generator
+        As for `Augmentation`.
+
+    Raises
+    ------
+    ValueError
+        If a probability is out of range.
+
+    Examples
+    --------
+    >>> RandomFlip(1.0)(torch.tensor([[[[1.0, 2.0, 3.0]]]]))
+    tensor([[[[3., 2., 1.]]]])
+    """
+
+    def __init__(self, across: float = 0.5, down: float = 0.0, *, generator: torch.Generator | None = None) -> None:
+        super().__init__(flip=(across, down), mode="nearest", generator=generator)
+
+
+class RandomCrop(Augmentation):
+    """Pad each image and cut a window of its old size out of that: a shift by whole pixels.
+
+    Parameters
+    ----------
+    margin
+        How many pixels to pad at each side, a whole number.
+    padding
+        With what, as for `sample_at`.
+    p, generator
+        As for `Augmentation`.
+
+    Raises
+    ------
+    ValueError
+        If `margin` is negative or no whole number, or `padding` is unknown.
+
+    Examples
+    --------
+    >>> RandomCrop(1, generator=torch.Generator().manual_seed(0))(torch.arange(1.0, 5.0).view(1, 1, 2, 2))
+    tensor([[[[3., 4.],
+              [0., 0.]]]])
+    """
+
+    def __init__(
+        self, margin: int, *, padding: str = "zeros", p: float = 1.0, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(p=p, generator=generator)
+        if not isinstance(margin, int) or margin < 0:
+            raise ValueError(f"margin must be a whole number, at least 0, got {margin!r}")
+        _check_choices("nearest", padding)
+        self.margin, self.padding = margin, padding
+
+    def sample(self, x: Tensor, generator: torch.Generator | None) -> Draws:
+        """Draw the upper left corner of the window: column and row, counted in the image."""
+        like = torch.empty(len(x), 2, device=x.device, dtype=torch.float32)
+        places = uniform_like(like, generator=generator) * (2 * self.margin + 1)
+        return {"corner": places.floor().long().clamp(max=2 * self.margin) - self.margin}
+
+    def change(self, x: Tensor, **draws: Tensor) -> Tensor:
+        """Apply `crop`."""
+        return crop(x, draws["corner"], (x.shape[2], x.shape[3]), padding=self.padding)
+
+
+class RandomElastic(Augmentation):
+    r"""Bend each image by a smooth random field, as if it were drawn on rubber.
+
+    Parameters
+    ----------
+    alpha
+        How far pixels move, in pixels: the standard deviation of the displacement along each axis.
+    sigma
+        Over what distance neighbors move together, in pixels.
+    mode, padding
+        As for `sample_at`. For masks: another module with ``mode="nearest"`` and the same ``draws``.
+    p, generator
+        As for `Augmentation`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    Simard, Steinkraus, Platt (2003). Best practices for convolutional neural networks applied to visual document
+    analysis. ICDAR. doi:10.1109/ICDAR.2003.1227801. Their alpha multiplies a field that is scaled in another way.
+
+    Examples
+    --------
+    >>> bend = RandomElastic(1.0, 4.0, generator=torch.Generator().manual_seed(0))
+    >>> tuple(bend.draw(torch.zeros(2, 3, 9, 7))["field"].shape)
+    (2, 9, 7, 2)
+    """
+
+    def __init__(
+        self,
+        alpha: float,
+        sigma: float,
+        *,
+        mode: str = "bilinear",
+        padding: str = "zeros",
+        p: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(p=p, generator=generator)
+        _check_range("alpha", alpha)
+        _check_sigma(sigma)
+        _check_choices(mode, padding)
+        self.alpha, self.sigma, self.mode, self.padding = alpha, sigma, mode, padding
+
+    def sample(self, x: Tensor, generator: torch.Generator | None) -> Draws:
+        """Draw the displacements."""
+        return {"field": self.alpha * smooth_noise(x, self.sigma, generator=generator)}
+
+    def change(self, x: Tensor, **draws: Tensor) -> Tensor:
+        """Apply `elastic`."""
+        return elastic(x, draws["field"], mode=self.mode, padding=self.padding)
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _numbers(x: Tensor, name: str, value: Tensor | float) -> Tensor:
+    """Return an argument as (N, columns), checked."""
+    columns, (low, high) = 1 if name in ("angle", "shear") else 2, LIMITS[name]
+    given = torch.as_tensor(value, device=x.device, dtype=_wide(x))
+    each = given[:, None] if given.ndim == 1 else given
+    if given.ndim and (each.shape not in ((len(x), 1), (len(x), columns)) or given.ndim > 2):
+        raise ValueError(f"{name} must be a number or have shape ({len(x)}, {columns}), got {tuple(given.shape)}")
+    if not ((each > low) & (each < high)).all():  # NaN fails too
+        raise ValueError(f"{name} must be finite, above {low} and below {high}, got {value}")
+    return each.expand(len(x), columns)
+
+
+def _check_range(name: str, value: float, *, low: float = 0, below: float = math.inf) -> None:
+    if not low <= value < below:
+        raise ValueError(f"{name} must be in [{low}, {below}), got {value}")
+
+
+def _check_sigma(sigma: float) -> None:
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be a finite number above 0, got {sigma}")
+
+
+def _check_choices(mode: str, padding: str) -> None:
+    for name, value, known in (("mode", mode, MODES), ("padding", padding, PADDINGS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")

@@ -1,16 +1,27 @@
-"""What transforms that are fitted to data have in common: reading batches in float64, and loading a saved fit."""
+"""What transforms that are fitted to data share: reading batches in float64, covariances, and loading a saved fit."""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Batches", "Fitted", "floating", "read_batches", "wide"]
+__all__ = [
+    "Batches",
+    "Fitted",
+    "Moments",
+    "covariance",
+    "fixed_signs",
+    "floating",
+    "principal_axes",
+    "read_batches",
+    "wide",
+]
 
 Batches = Iterable[Tensor | tuple[Any, ...] | list[Any]]
 
@@ -74,6 +85,102 @@ def floating(x: Tensor) -> Tensor:
     torch.float32
     """
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+class Moments(NamedTuple):
+    """What `covariance` found in some samples."""
+
+    n: int
+    """How many samples there were."""
+    mean: Tensor
+    """(D,), or (C, D) of C groups; float64, as is the covariance."""
+    covariance: Tensor
+    """(D, D), or (C, D, D)."""
+    like: Tensor
+    """An empty tensor of the samples' device and dtype (integers: default dtype), for what is computed from these."""
+
+
+def covariance(batches: Iterable[Tensor]) -> Moments:
+    r"""Find mean and covariance in one pass over batches of vectors, dividing by N - 1.
+
+    .. math:: m = \frac{1}{N} \sum_i x_i, \qquad S = \frac{1}{N - 1} \sum_i (x_i - m)(x_i - m)^\top
+
+    Sums are kept in float64, about the mean of the first batch: about zero, data far from zero would cancel.
+
+    Parameters
+    ----------
+    batches
+        Vectors (n, D), of any number n in each batch but 0, at least 2 in all. Or (C, n, D): C groups of vectors, each
+        with a covariance of its own.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 vectors, batches do not fit each other, or a number is not finite.
+
+    Examples
+    --------
+    >>> moments = covariance([torch.tensor([[1, 7]]), torch.tensor([[3, 7], [5, 7]])])
+    >>> moments.n, moments.mean.tolist(), moments.covariance.tolist(), moments.like.dtype
+    (3, [3.0, 7.0], [[4.0, 0.0], [0.0, 0.0]], torch.float32)
+    """
+    rest = iter(batches)
+    first = next(rest, None)
+    if first is None:
+        raise ValueError("x must hold at least 2 samples, got 0")
+    about = wide(first).mean(dim=-2)
+    n, total, scatter = 0, torch.zeros_like(about), about.new_zeros(*about.shape, about.shape[-1])
+    for batch in chain([first], rest):
+        if batch.shape[:-2] + batch.shape[-1:] != about.shape:
+            raise ValueError(f"x must have {about.shape[-1]} features in all batches, got {tuple(batch.shape)}")
+        values = wide(batch) - about[..., None, :]
+        n, total, scatter = n + values.shape[-2], total + values.sum(dim=-2), scatter + values.mT @ values
+    if n < 2:
+        raise ValueError(f"x must hold at least 2 samples, got {n}")
+    offset = total / n
+    scatter = scatter - n * (offset[..., :, None] * offset[..., None, :])
+    return Moments(n, about + offset, scatter / (n - 1), floating(first[:0]))
+
+
+def principal_axes(matrix: Tensor, k: int | None = None) -> tuple[Tensor, Tensor]:
+    r"""Return all eigenvalues of symmetric matrices, the largest first, and the first k eigenvectors.
+
+    .. math:: S = V^\top \Lambda V
+
+    Parameters
+    ----------
+    matrix
+        *S*, (..., D, D).
+    k
+        How many eigenvectors; ``None``: all *D*.
+
+    Returns
+    -------
+    values, axes : Tensor
+        (..., D), and *V* (..., k, D), whose rows are the eigenvectors, with `fixed_signs`. An eigenvalue that is 0 may
+        come out as small as rounding makes it, and negative.
+
+    Examples
+    --------
+    >>> principal_axes(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+    (tensor([3., 2.]), tensor([[0., 1.],
+            [1., 0.]]))
+    """
+    values, vectors = torch.linalg.eigh(matrix)  # ascending
+    return values.flip(-1), fixed_signs(vectors.mT.flip(-2)[..., :k, :])
+
+
+def fixed_signs(axes: Tensor) -> Tensor:
+    """Turn the vectors (..., k, D) so that the entry of largest magnitude in each is positive, as in scikit-learn.
+
+    Examples
+    --------
+    >>> fixed_signs(torch.tensor([[1.0, -2.0], [3.0, 1.0]]))
+    tensor([[-1.,  2.],
+            [ 3.,  1.]])
+    """
+    largest = axes.gather(-1, axes.abs().argmax(dim=-1, keepdim=True))
+    return axes * largest.sign()
 
 
 class Fitted(nn.Module, ABC):

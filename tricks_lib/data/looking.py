@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from tricks_lib.data.fitted import Batches, Fitted, floating, read_batches, wide
+from tricks_lib.data.fitted import Batches, Fitted, covariance, floating, principal_axes, read_batches, wide
 
 __all__ = [
     "PCA",
@@ -359,16 +358,14 @@ class PCA(Fitted):
         TypeError
             If a batch is not a tensor.
         """
-        example, n, mean, scatter = _moments(_rows(x))
+        n, mean, spread, like = covariance(_rows(x))
         self._check_size(n, len(mean))
-        variance, vectors = torch.linalg.eigh(scatter / (n - 1))  # ascending
-        components = vectors.T.flip(0)[: self.n_components]
-        largest = components.gather(1, components.abs().argmax(dim=1, keepdim=True))
-        kept = variance.flip(0)[: self.n_components].clamp(min=0)
-        self.mean = mean.to(example)
-        self.components = (components * largest.sign()).to(example)
-        self.explained_variance = kept.to(example)
-        self.explained_variance_ratio = (kept / variance.sum()).nan_to_num().to(example)
+        variance, axes = principal_axes(spread, self.n_components)
+        kept = variance[: self.n_components].clamp(min=0)
+        self.mean = mean.to(like)
+        self.components = axes.to(like)
+        self.explained_variance = kept.to(like)
+        self.explained_variance_ratio = (kept / variance.flip(0).sum()).nan_to_num().to(like)  # the smallest first
         return self
 
     def forward(self, x: Tensor) -> Tensor:
@@ -454,27 +451,6 @@ def _rows(x: Tensor | Batches) -> Iterator[Tensor]:
         if batch.ndim != 2:
             raise ValueError(f"x must have shape (N, D), with features, got {tuple(batch.shape)}")
         yield batch
-
-
-def _moments(batches: Iterator[Tensor]) -> tuple[Tensor, int, Tensor, Tensor]:
-    """Return an empty tensor of the result's device and dtype, N, the mean m, and the sum of (x - m)(x - m)^T.
-
-    Sums are taken about the mean of the first batch: about zero, data far from zero would cancel.
-    """
-    first = next(batches, None)
-    if first is None:
-        raise ValueError("x must hold at least 2 samples, got 0")
-    about = wide(first).mean(dim=0)
-    n, total, scatter = 0, torch.zeros_like(about), about.new_zeros(len(about), len(about))
-    for batch in chain([first], batches):
-        if batch.shape[1:] != about.shape:
-            raise ValueError(f"x must have {len(about)} features in all batches, got {tuple(batch.shape)}")
-        values = wide(batch) - about
-        n, total, scatter = n + len(values), total + values.sum(dim=0), scatter + values.T @ values
-    if n < 2:
-        raise ValueError(f"x must hold at least 2 samples, got {n}")
-    offset = total / n
-    return floating(first[:0]), n, about + offset, scatter - n * offset.outer(offset)
 
 
 def _sizes(x: Tensor) -> str:
