@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -13,6 +14,7 @@ from tests import pretend_gpu
 pretend_gpu.register()  # before the first backward pass of the process: autograd counts the devices then, once
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, tests raise it
 torch.set_num_threads(1)  # two test processes on two cores: spinning threads would only get in each other's way
 
 DEVICES = ["cpu", pretend_gpu.NAME, *(["cuda"] if torch.cuda.is_available() else [])]

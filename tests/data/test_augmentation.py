@@ -32,6 +32,7 @@ from tricks_lib.data.augmentation import (
     pixel_places,
     sample_at,
     smooth_noise,
+    warp,
 )
 
 Make = Callable[..., Augmentation]
@@ -224,6 +225,24 @@ def test_each_image_has_its_own_numbers() -> None:
             flip=mirrored[n : n + 1],
         )
         close(all_three[n : n + 1], one, 1e-6)  # the numbers above are in single precision
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_warp_equals_a_loop_over_the_inverse(mode: str) -> None:
+    x, matrix = rand(2, 2, 4, 5), torch.eye(2, 3, dtype=torch.float64) + 0.4 * (rand(2, 2, 3, seed=1) - 0.5)
+    places = torch.zeros(2, 4, 5, 2, dtype=torch.float64)
+    for n in range(2):
+        for i in range(4):
+            for j in range(5):
+                q = torch.tensor([j - 2.0, i - 1.5], dtype=torch.float64)
+                places[n, i, j] = torch.linalg.solve(matrix[n, :, :2], q - matrix[n, :, 2])
+    close(warp(x, matrix, mode=mode, padding="border"), sample_at(x, places, mode=mode, padding="border"))
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 2, 3), (2, 3, 3)])
+def test_warp_takes_a_matrix_for_each_image(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"matrix must have shape \(2, 2, 3\)"):
+        warp(rand(2, 1, 4, 4), torch.zeros(shape))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,12 @@ def test_posterize_as_in_pillow(bits: int, dtype: torch.dtype) -> None:
     torch.testing.assert_close(255 * posterize(levels.to(dtype) / 255, bits), theirs.to(dtype), rtol=0, atol=1e-4)
 
 
+def test_posterize_keeps_bytes_whose_quotient_was_rounded_down() -> None:
+    levels = torch.arange(256, dtype=torch.float32).view(1, 1, 16, 16)
+    below = levels * (1 / 255 - 1e-9)
+    torch.testing.assert_close(255 * posterize(below, 8), levels, rtol=0, atol=1e-4)
+
+
 def test_posterize_rounds_bits_for_each_image() -> None:
     x = images(3)
     many = posterize(x, torch.tensor([7.6, 2.4, 1.0]))

@@ -70,6 +70,10 @@ def test_wide_is_exact_and_finite() -> None:
     for bad in (torch.inf, -torch.inf, torch.nan):
         with pytest.raises(ValueError, match="x must hold finite numbers"):
             wide(torch.tensor([0.0, bad]))
+    with pytest.raises(ValueError, match="x must hold finite numbers"):
+        wide(torch.tensor([torch.inf, -torch.inf]))
+    largest = torch.full((3,), torch.finfo(torch.float64).max, dtype=torch.float64)
+    assert torch.equal(wide(largest), largest)  # its sum is infinite, its numbers are not
 
 
 def test_floating_leaves_fractions_as_they_are() -> None:

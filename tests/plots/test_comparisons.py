@@ -1,4 +1,4 @@
-"""Side by side: dots are the mean and the t-interval over seeds, photographs and tables show what they are given."""
+"""Side by side: dots are the mean and the t-interval over seeds, tables show what they are given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tricks_lib.experiment.statistics import over_seeds
-from tricks_lib.plots.comparisons import confusion_map, dot_rows, photo_rows
+from tricks_lib.plots.comparisons import confusion_map, dot_rows
 
 ROWS = {"shift": [1.0, 2.0, 4.0], "turn": torch.tensor([-1.0, 0.0, 0.5])}
 
@@ -51,32 +51,6 @@ def test_groups_have_their_own_color_symbol_place_and_name() -> None:
 def test_wrong_groups(groups: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dot_rows(groups, xlabel="x", ylabel="y")
-
-
-def test_photographs_are_shown_as_they_are_with_titles_and_no_empty_panels() -> None:
-    photos = {name: torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(i)) for i, name in enumerate("abc")}
-    photos["c"] = photos["c"][0] + 0.5  # without a batch, and partly too bright
-    drawing = photo_rows(photos, columns=2)
-    assert [panel.get_title() for panel in drawing.axes] == ["a", "b", "c"]
-    for panel, photo in zip(drawing.axes, photos.values(), strict=True):
-        shown = np.asarray(panel.images[0].get_array())
-        np.testing.assert_allclose(shown, photo.reshape(3, 4, 6).movedim(0, -1).clamp(0, 1).numpy())
-    assert photos["c"].max() > 1
-
-
-@pytest.mark.parametrize(
-    ("photos", "columns", "message"),
-    [
-        ({}, 2, "photos must be"),
-        ({"a": torch.rand(1, 4, 6)}, 2, r"photos must be \(3, H, W\), all of one size, got \[\(1, 4, 6\)\]"),
-        ({"a": torch.rand(3, 4, 6), "b": torch.rand(3, 6, 4)}, 2, "photos must be"),
-        ({"a": torch.rand(4, 6)}, 2, "photos must be"),
-        ({"a": torch.rand(3, 4, 6)}, 0, "columns must be at least 1, got 0"),
-    ],
-)
-def test_wrong_photographs(photos: Any, columns: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        photo_rows(photos, columns=columns)
 
 
 def test_confusions_are_written_in_their_places() -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "pixel_places",
     "sample_at",
     "smooth_noise",
+    "warp",
 ]
 
 Draws = dict[str, Tensor]
@@ -293,7 +294,7 @@ def sample_at(x: Tensor, places: Tensor, *, mode: str = "bilinear", padding: str
     if each.ndim != 4 or each.shape[::3] != (len(x), 2) or 0 in each.shape[1:3]:
         raise ValueError(f"places must have shape (H', W', 2) or ({len(x)}, H', W', 2), got {tuple(places.shape)}")
     half = torch.tensor([x.shape[3] / 2, x.shape[2] / 2], device=x.device, dtype=_wide(x))
-    grid = each.to(half.dtype) / half  # grid_sample has the edges of the image at -1 and 1
+    grid = (each.to(half.dtype) / half).contiguous()  # grid_sample has the edges at -1 and 1, and is slow otherwise
     read = nn.functional.grid_sample(x.to(grid.dtype), grid, mode=mode, padding_mode=padding, align_corners=False)
     return read.to(x.dtype)
 
@@ -358,6 +359,48 @@ def affine_matrix(
     return torch.cat([linear * (s * (1 - 2 * mirrored))[:, None], t[:, :, None]], dim=2)
 
 
+def warp(x: Tensor, matrix: Tensor, *, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    r"""Move the pixels of each image as its matrix says.
+
+    .. math:: z(q) = x(A^{-1} (q - t))
+
+    Parameters
+    ----------
+    x
+        Images (N, C, H, W).
+    matrix
+        (A, t), (N, 2, 3), as `affine_matrix` makes it: where a point of the image goes, in pixels from its center.
+    mode, padding
+        As for `sample_at`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape, dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sample_at` does, and if ``matrix`` has another shape.
+    torch.linalg.LinAlgError
+        If *A* cannot be inverted.
+
+    Examples
+    --------
+    >>> x = torch.arange(6.0).view(1, 1, 2, 3)
+    >>> warp(x, torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]))
+    tensor([[[[2., 1., 0.],
+              [5., 4., 3.]]]])
+    """
+    check_images(x)
+    if matrix.shape != (len(x), 2, 3):
+        raise ValueError(f"matrix must have shape ({len(x)}, 2, 3), got {tuple(matrix.shape)}")
+    back = torch.linalg.inv(matrix[:, :, :2])
+    turned = torch.tensordot(back, pixel_places(x), dims=([2], [2]))  # (N, 2, H, W): one product for all images
+    places = turned - (back @ matrix[:, :, 2:])[..., None]
+    return sample_at(x, places.movedim(1, 3), mode=mode, padding=padding)
+
+
 def affine(
     x: Tensor,
     *,
@@ -400,10 +443,7 @@ def affine(
               [0., 3., 4.]]]])
     """
     matrix = affine_matrix(x, angle=angle, scale=scale, shear=shear, translate=translate, flip=flip)
-    back = torch.linalg.inv(matrix[:, :, :2])
-    turned = torch.tensordot(pixel_places(x), back, dims=([2], [2])).movedim(2, 0)  # one product for all images
-    places = turned - (back @ matrix[:, :, 2:])[:, None, None, :, 0]
-    return sample_at(x, places, mode=mode, padding=padding)
+    return warp(x, matrix, mode=mode, padding=padding)
 
 
 def crop(x: Tensor, corner: Tensor, size: tuple[int, int], *, padding: str = "zeros") -> Tensor:

@@ -17,8 +17,7 @@ from tricks_lib.data.augmentation import (
     affine,
     affine_matrix,
     check_images,
-    pixel_places,
-    sample_at,
+    warp,
 )
 from tricks_lib.data.augmentation_camera import adjust_brightness, adjust_contrast, adjust_saturation
 from tricks_lib.data.augmentation_tones import adjust_sharpness, autocontrast, equalize, posterize, solarize
@@ -251,7 +250,7 @@ class RandomOperations(Augmentation):
             step = torch.cat([affine_matrix(some, **merged), last.expand(len(rows), 1, 3)], dim=1)
             matrix = step @ matrix
         if len(rows):
-            copy[rows] = _warped(some, matrix[:, :2], mode=self.mode, padding=self.padding)
+            copy[rows] = warp(some, matrix[:, :2], mode=self.mode, padding=self.padding)
         return copy
 
 
@@ -513,14 +512,6 @@ def best_so_far(scores: Tensor, outcomes: Tensor) -> Tensor:
     fresh = torch.cat([torch.ones_like(best[..., :1], dtype=torch.bool), best[..., 1:] > best[..., :-1]], dim=-1)
     places = torch.arange(scores.shape[-1], device=scores.device).expand(scores.shape)
     return outcomes.gather(-1, torch.where(fresh, places, 0).cummax(dim=-1).values)
-
-
-def _warped(x: Tensor, matrix: Tensor, *, mode: str, padding: str) -> Tensor:
-    """Move pixels as matrices (N, 2, 3) say: z(q) = x(A^-1 (q - t))."""
-    back = torch.linalg.inv(matrix[:, :, :2])
-    turned = torch.tensordot(pixel_places(x), back, dims=([2], [2])).movedim(2, 0)
-    places = turned - (back @ matrix[:, :, 2:])[:, None, None, :, 0]
-    return sample_at(x, places, mode=mode, padding=padding)
 
 
 def _uniform(x: Tensor, kinds: int, steps: int, generator: torch.Generator | None) -> Tensor:

@@ -146,9 +146,9 @@ def mixup(
     (tensor([0.7670]), tensor([0.6165, 0.0000, 0.3835]))
     """
     targets, partner = _paired(x, y, n_classes, generator)
-    other = 1 - beta_like(x, alpha, generator=generator)
-    mixed = torch.lerp(x, x[partner], other.view(-1, *[1] * (x.ndim - 1)))
-    return mixed, torch.lerp(targets, targets[partner], other[:, None])
+    own = beta_like(x, alpha, generator=generator)
+    mixed = x.index_select(0, partner).lerp_(x, own.view(-1, *[1] * (x.ndim - 1)))
+    return mixed, targets[partner].lerp_(targets, own[:, None])
 
 
 def cutmix(

@@ -107,7 +107,8 @@ def moments(x: Tensor | Batches, axes: Axes = (0,)) -> tuple[Tensor, Tensor]:
         count, center = values.numel() // about.numel(), values.mean(dims, keepdim=True)
         gap, n = center - mean, n + count
         mean = mean + gap * count / n
-        scatter = scatter + (values - center).square().sum(dims, keepdim=True) + gap.square() * count * (n - count) / n
+        within = values.sub_(center).square_().sum(dims, keepdim=True)
+        scatter = scatter + within + gap.square() * count * (n - count) / n
     return (about + mean)[0].to(like), (scatter / n).sqrt()[0].to(like)
 
 

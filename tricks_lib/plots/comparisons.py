@@ -1,8 +1,7 @@
-"""Side by side: arms as dots with intervals, photographs with titles, and which classes are taken for which."""
+"""Side by side: arms as dots with intervals, and which classes are taken for which."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -12,10 +11,9 @@ from torch import Tensor
 from tricks_lib.experiment.statistics import Samples, over_seeds
 from tricks_lib.plots.style import COLORS, INK, figure, label
 
-__all__ = ["confusion_map", "dot_rows", "photo_rows"]
+__all__ = ["confusion_map", "dot_rows"]
 
 _ROW = 0.24  # inches
-_WIDTH = 6.4  # inches, that of the text
 _MARKERS = "osD^v"
 
 
@@ -68,51 +66,6 @@ def dot_rows(
     if len(groups) > 1:
         axes.legend(frameon=False)
     label(axes, xlabel, ylabel)
-    return drawing
-
-
-def photo_rows(photos: Mapping[str, Tensor], *, columns: int = 4) -> Figure:
-    """Show color photographs row by row, as wide as the text together.
-
-    Parameters
-    ----------
-    photos
-        For each title a photograph (3, H, W) or (1, 3, H, W), red, green and blue in [0, 1]; all of one size. What is
-        outside of the range is clipped.
-    columns
-        Photographs in a row.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there is none, sizes or channels do not fit, or `columns` is less than 1.
-
-    Examples
-    --------
-    >>> import torch
-    >>> drawing = photo_rows({name: torch.rand(3, 6, 8) for name in ("as it is", "turned", "flipped")}, columns=2)
-    >>> [panel.get_title() for panel in drawing.axes]
-    ['as it is', 'turned', 'flipped']
-    """
-    shapes = {tuple(photo.shape[-3:]) for photo in photos.values()}
-    if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] != 3:
-        raise ValueError(f"photos must be (3, H, W), all of one size, got {[tuple(p.shape) for p in photos.values()]}")
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1, got {columns}")
-    rows = math.ceil(len(photos) / columns)
-    drawing, (only,) = figure(height=rows * (_WIDTH / columns * shape[1] / shape[2] + 0.25))
-    only.remove()
-    panels = drawing.subplots(rows, columns, squeeze=False).flatten()
-    for panel, (title, photo) in zip(panels, photos.items(), strict=False):
-        panel.imshow(photo.detach().cpu().reshape(shape).clamp(0, 1).movedim(0, -1).numpy(), interpolation="nearest")
-        panel.set_title(title, fontsize=9)
-        panel.set_axis_off()
-    for empty in panels[len(photos) :]:
-        empty.remove()
     return drawing
 
 
