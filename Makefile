@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks serve lint claims tune null repro clean
+.PHONY: help book test browser notebooks serve lint claims tune null repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,9 +25,13 @@ book: notebooks  ## the book, in _build/html
 	$(BIN)/python -m tools.check_site _build/html
 	@echo "The book is in _build/html/index.html"
 
-test: $(READY)  ## all tests: the library's, the book's, and every chapter
+test: $(READY)  ## all tests: the library's, the book's, every chapter, and the built site in a browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
-	$(BIN)/python -m tools.notebooks
+	$(MAKE) --no-print-directory book
+	$(BIN)/python -m tools.browser
+
+browser: $(READY)  ## install the browser that the tests drive, where there is none
+	$(BIN)/python -m tools.browser install
 
 notebooks: $(READY)  # run the chapters that changed: `book` and `test` share this one execution
 	$(BIN)/python -m tools.notebooks

@@ -1,0 +1,63 @@
+"""Each page of the built site in a real browser: on a desk, in the dark, and on a phone."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import SHOTS, Visit
+
+# faults of the theme and of docutils that a page cannot mend
+THEIRS = {
+    "label-content-name-mismatch",  # search and theme buttons, "Show code cell source"
+    "aria-required-children",  # lists of references
+    "aria-deprecated-role",
+}
+AXE = {"resultTypes": ["violations"], "preload": False}  # it would fetch style sheets, which files may not
+UNSET = """() => [...document.querySelectorAll('.math')].filter(math => !math.querySelector('mjx-container'))
+    .map(math => math.textContent.slice(0, 80))"""
+WRONG = "() => [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(error => error.textContent)"
+BROKEN = """() => [...document.images].filter(image => image.complete && !image.naturalWidth
+    || !image.hasAttribute('alt')).map(image => image.outerHTML.slice(0, 120))"""
+WIDE = """() => {
+    const width = document.documentElement.clientWidth
+    return document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll('.bd-article *')]
+        .filter(element => element.getBoundingClientRect().right > width + 1).slice(0, 5)
+        .map(element => element.outerHTML.slice(0, 120))
+}"""
+
+
+def test_page(visit: Visit, name: str) -> None:
+    """One visit for all: loading a page and setting its formulas takes longest."""
+    page = visit.open(name)
+    page.evaluate("() => document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+    assert page.evaluate(UNSET) == []
+    assert page.evaluate(WRONG) == []
+    assert page.evaluate(BROKEN) == []
+    shoot(page, name, "light")
+    assert violations(page) == []
+    page.evaluate("() => { document.documentElement.dataset.mode = document.documentElement.dataset.theme = 'dark' }")
+    shoot(page, name, "dark")
+    assert violations(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    shoot(page, name, "phone")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390, page.evaluate(WIDE)
+    assert visit.errors == []
+    assert visit.outside == []
+
+
+def shoot(page: Page, name: str, mode: str) -> None:
+    """Keep a picture of what stands first, to be looked at."""
+    path = SHOTS / mode / f"{name.replace('/', '-')}.png"
+    page.screenshot(path=path, animations="disabled")
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds in the text, apart from faults that are not ours."""
+    found = Axe().run(page, context=".bd-article-container", options=AXE).response
+    return [
+        f"{rule['id']}: {node['html'][:160]}"
+        for rule in found["violations"]
+        if rule["id"] not in THEIRS
+        for node in rule["nodes"][:3]
+    ]
