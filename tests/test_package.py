@@ -106,7 +106,7 @@ def test_needs_five_packages(wheel: Path) -> None:
     assert run_time_requirements(wheel) == {"torch", "numpy", "scipy", "matplotlib", "tqdm"}
 
 
-DATA_LICENSES = ("MNIST", "digits8", "GLOVE", "WordNet")
+DATA_LICENSES = ("MNIST", "digits8", "Sonar", "GLOVE", "WordNet")
 
 
 def test_metadata(metadata: Message) -> None:
@@ -123,6 +123,7 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
         "tricks_lib/py.typed",
         "tricks_lib/data/files/mnist_small.npz",
         "tricks_lib/data/files/digits8.npz",
+        "tricks_lib/data/files/sonar.npz",
         "tricks_lib/data/files/glove50_10k_f16.npz",
         "tricks_lib/data/files/wordnet_glosses.txt.xz",
     } <= set(names)

@@ -75,6 +75,28 @@ def test_a_wrong_answer_loses_its_points_alone(made: Path, tmp_path: Path) -> No
     assert found["q1"] == (4, 4) and found["q2"] == (1, 4) and found["q3"] == (0, 2)
 
 
+MISTAKES = {
+    "q4": ("least_squares_hessian(z)", "least_squares_hessian(z, bias=False)"),
+    "q5": ("return 2 / torch.linalg", "return 1 / torch.linalg"),
+    "q6": ('search.final("val_accuracy")', 'search.final("test_accuracy")'),  # tuned on what is reported
+    "q7": (
+        "accuracies(Standardize, n), accuracies(PCAWhitening, n)",
+        "accuracies(PCAWhitening, n), accuracies(Standardize, n)",
+    ),
+    "q8": ("torch.where(chosen & (y < 2), 1 - y, y)", "y"),
+}
+
+
+def test_mistakes_in_the_solution_are_found(made: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(path(made, "solution"), as_version=4)
+    for right, wrong in MISTAKES.values():
+        (cell,) = (cell for cell in notebook.cells if right in cell.source)
+        cell.source = cell.source.replace(right, wrong)
+    nbformat.write(notebook, tmp_path / "data.ipynb")
+    found = assignments.grade(tmp_path / "data.ipynb", made / "autograder.zip")
+    assert {name: score for name, (score, most) in found.items() if score != most} == dict(q4=1, q5=1, q6=3, q7=2, q8=1)
+
+
 def test_what_is_handed_out_holds_no_solution_and_no_hidden_check(made: Path) -> None:
     text = path(made, "student").read_text("utf8")
     assert "BEGIN" not in text and "SOLUTION" not in text and "hidden: true" not in text

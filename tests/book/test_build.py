@@ -196,6 +196,18 @@ def test_new_outputs_reach_the_page(book: Book) -> None:
     assert "said by the library" in (book.folder / "_build/html/book/data/small.html").read_text("utf8")
 
 
+def test_new_tag_reaches_the_page_without_a_run(book: Book) -> None:
+    page = book.folder / "_build/html/book/data/small.html"
+    assert "tag_hide-input" not in page.read_text("utf8")
+    book.edit(
+        "book/data/small.md",
+        "```{code-cell} ipython3\nclaim(",
+        "```{code-cell} ipython3\n:tags: [hide-input]\n\nclaim(",
+    )
+    assert "to run: none" in book.succeeds("book")
+    assert "tag_hide-input" in page.read_text("utf8")
+
+
 def test_emptied_toc(book: Book) -> None:
     book.write("_toc.yml", "")
     book.fails("book", "_toc.yml names no page")

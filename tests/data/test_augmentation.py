@@ -243,6 +243,15 @@ def test_warp_equals_a_loop_over_the_inverse(mode: str) -> None:
 def test_warp_takes_a_matrix_for_each_image(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"matrix must have shape \(2, 2, 3\)"):
         warp(rand(2, 1, 4, 4), torch.zeros(shape))
+    with pytest.raises(ValueError, match="be finite"):
+        warp(rand(2, 1, 4, 4), torch.full((2, 2, 3), torch.nan))
+
+
+def test_warp_keeps_dtype_and_device(device: torch.device) -> None:
+    x, matrix = rand(2, 1, 4, 5, dtype=torch.float32), torch.eye(2, 3, dtype=torch.float64).expand(2, 2, 3)
+    moved = warp(x.to(device), matrix.to(device))
+    assert moved.dtype == torch.float32 and moved.device.type == device.type
+    close(moved.cpu(), x, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +309,9 @@ def test_crop_pads_with_the_edge_and_reads_each_corner() -> None:
 @pytest.mark.parametrize(
     ("corner", "size", "message"),
     [
-        (torch.zeros(2, 2), (2, 2), r"corner must have shape \(3, 2\), got \(2, 2\)"),
+        (torch.zeros(2, 2), (2, 2), r"corner must be whole numbers \(3, 2\), got torch.float32 \(2, 2\)"),
+        (torch.full((3, 2), 0.5), (2, 2), r"corner must be whole numbers \(3, 2\)"),
+        (torch.full((3, 2), math.nan), (2, 2), r"corner must be whole numbers \(3, 2\)"),
         (torch.zeros(3, 2), (0, 2), r"size must be a height and a width of at least 1, got \(0, 2\)"),
         (torch.zeros(3, 2), (2,), "size must be a height and a width"),
     ],
@@ -472,6 +483,7 @@ def test_a_mask_is_replayed_with_the_nearest_values() -> None:
         (lambda: RandomFlip(-0.1), "flip must be two probabilities"),
         (lambda: RandomCrop(-1), "margin must be a whole number, at least 0, got -1"),
         (lambda: RandomCrop(1.5), "margin must be a whole number, at least 0, got 1.5"),
+        (lambda: RandomCrop(True), "margin must be a whole number, at least 0, got True"),
         (lambda: RandomCrop(1, padding="same"), "padding must be one of"),
         (lambda: RandomElastic(-1, 2), r"alpha must be in \[0, inf\), got -1"),
         (lambda: RandomElastic(1, 2, mode="x"), "mode must be one of"),
@@ -647,6 +659,8 @@ def test_a_long_chain_keeps_its_steps_apart() -> None:
     x = torch.zeros(2, 1, 1, 1)
     draws = chain.draw(x, generator=generator(0))
     close(chain(x, draws=draws)[:, 0, 0, 0], torch.stack(list(draws.values())).sum(dim=0), 1e-5)
+    turns = Chain(*[RandomAffine(angle=5.0) for _ in range(12)])  # takes no draws but its own
+    assert turns(X, generator=generator(0)).shape == X.shape
 
 
 def test_check_images_accepts_images_and_empty_batches() -> None:

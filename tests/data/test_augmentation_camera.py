@@ -413,7 +413,7 @@ def test_inputs_stay_and_outputs_are_images(
 @pytest.mark.parametrize(("name", "function", "value", "bad"), CASES)
 def test_numbers_are_checked(name: str, function: Callable[..., Tensor], value: float, bad: float) -> None:
     x = images()
-    for wrong in (bad, NAN, torch.tensor([value, value, bad])):
+    for wrong in (bad, NAN, math.inf, -math.inf, torch.tensor([value, value, bad])):
         with pytest.raises(ValueError, match=f"{name} must be"):
             function(x, wrong)
     with pytest.raises(ValueError, match=rf"{name} must be a number or have shape \(3,\), got \(2,\)"):

@@ -358,6 +358,7 @@ def test_gradients_pass_through(name: str) -> None:
         (lambda: random_policy(operations=[]), "got 5, 2, 0"),
         (lambda: RandAugment()(images()[0]), r"x must have shape \(N, C, H, W\)"),
         (lambda: best_so_far(torch.zeros(3), torch.zeros(2)), "scores and outcomes must have one shape"),
+        (lambda: best_so_far(torch.tensor([0.5, math.nan, 0.7]), torch.zeros(3)), "scores must not hold NaN"),
     ],
 )
 def test_bad_arguments(make: Callable[[], Any], message: str) -> None:

@@ -27,6 +27,7 @@ from tricks_lib.data.datasets import (
     fetch_mnist,
     load_digits8,
     load_mnist_small,
+    load_sonar,
     read_idx,
     split,
 )
@@ -43,10 +44,10 @@ def seeded(seed: int) -> torch.Generator:
 # --- the data in the package -----------------------------------------------------------------------------------
 
 
-def test_the_small_mnist_holds_the_arrays_that_its_readme_lists() -> None:
+def test_the_files_hold_the_arrays_that_their_readme_lists() -> None:
     folder = Path(sys.modules["tricks_lib.data.datasets"].__file__ or "").parent / "files"
     readme = (folder / "README.md").read_text()
-    for file, count in (("mnist_small.npz", 5), ("digits8.npz", 2)):
+    for file, count in (("mnist_small.npz", 5), ("digits8.npz", 2), ("sonar.npz", 2)):
         with np.load(folder / file) as arrays:
             assert len(arrays) == count
             for name, array in arrays.items():
@@ -119,7 +120,19 @@ def test_the_8_by_8_digits_are_those_of_scikit_learn() -> None:
     assert y.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
-@pytest.mark.parametrize("load", [load_mnist_small, lambda: load_mnist_small(side=14), load_digits8])
+def test_the_sonar_echoes_are_byte_for_byte_the_file_of_uci() -> None:
+    x, y = load_sonar()
+    assert tuple(x.shape) == (208, 60) and x.dtype == torch.float64
+    assert tuple(y.shape) == (208,) and y.dtype == torch.int64
+    assert y.tolist() == [0] * 97 + [1] * 111
+    rows = [",".join(f"{number:.4f}" for number in row) for row in x.tolist()]
+    table = "".join(f"{row},{'RM'[label]}\n" for row, label in zip(rows, y.tolist(), strict=True))
+    published = "e90434cdbf00fcf93ffa911fe447ae25606979658e60f1d32e155c3b5240234d"  # of sonar.all-data
+    assert hashlib.sha256(table.encode()).hexdigest() == published
+    assert x.tolist() == [[float(number) for number in row.split(",")] for row in rows]  # no digit beyond
+
+
+@pytest.mark.parametrize("load", [load_mnist_small, lambda: load_mnist_small(side=14), load_digits8, load_sonar])
 def test_what_a_caller_does_to_the_tensors_does_not_reach_the_next_call(load) -> None:
     first = [t.clone() for t in load()]
     for t in load():
@@ -127,7 +140,7 @@ def test_what_a_caller_does_to_the_tensors_does_not_reach_the_next_call(load) ->
     assert all(torch.equal(a, b) for a, b in zip(first, load(), strict=True))
 
 
-@pytest.mark.parametrize("load", [load_mnist_small, load_digits8])
+@pytest.mark.parametrize("load", [load_mnist_small, load_digits8, load_sonar])
 def test_loading_needs_no_network_and_no_random_numbers(
     load, monkeypatch: pytest.MonkeyPatch, global_rng_untouched: None
 ) -> None:

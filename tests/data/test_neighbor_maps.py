@@ -142,12 +142,19 @@ def test_the_result_is_where_the_picture_is(device: torch.device) -> None:
     [
         ((4, 5), 2, "x and z must hold the same samples, got 4 and 5"),
         ((2, 2), 2, "x must hold at least 3 samples, got 2"),
-        ((4, 4), 0, "n must be at least 1, got 0"),
+        ((4, 4), 0, "n must be a whole number, at least 1, got 0"),
+        ((4, 4), 2.5, "n must be a whole number, at least 1, got 2.5"),
     ],
 )
 def test_sizes_are_checked(sizes: tuple[int, int], n: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         triplet_preservation(normal(sizes[0], 3), normal(sizes[1], 2), n)
+
+
+@pytest.mark.parametrize(("x", "z", "name"), [((4,), (4, 2), "x"), ((4, 3), (4,), "z")])
+def test_a_sample_is_a_row(x: tuple[int, ...], z: tuple[int, ...], name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(N, \.\.\.\) with at least two dimensions, got \("):
+        triplet_preservation(normal(*x), normal(*z), 2)
 
 
 @pytest.mark.parametrize("name", ["x", "z"])

@@ -252,12 +252,13 @@ def test_the_fit_is_in_float64_whatever_the_data() -> None:
     assert narrow(x.double()).dtype == torch.float32
 
 
+@every_method
 @every_per
 @every_kind
-def test_integers_are_fitted_in_the_default_dtype(kind: Any, per: Any) -> None:
+def test_integers_are_fitted_in_the_default_dtype(kind: Any, per: Any, method: Any) -> None:
     x = (40 * IMAGES + 128).clamp(0, 255).to(torch.uint8)
     before = x.clone()
-    whiten = kind(per=per, eps=1.0).fit(x)
+    whiten = kind(per=per, eps=1.0, method=method).fit(x)
     assert whiten.mean.dtype == torch.get_default_dtype()
     torch.testing.assert_close(whiten(x), kind(per=per, eps=1.0).fit(x.double())(x).float(), rtol=0, atol=1e-4)
     assert torch.equal(x, before)

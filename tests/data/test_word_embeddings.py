@@ -282,6 +282,12 @@ def test_shapes_of_the_loss_are_checked(u: Any, v: Any, noise: Any) -> None:
         skip_gram_loss(normal(*u), normal(*v), normal(*noise))
 
 
+@pytest.mark.parametrize("k", [-1.0, math.nan])
+def test_negative_samples_are_not_negative_in_number(k: float) -> None:
+    with pytest.raises(ValueError, match="k must be at least 0, got"):
+        skip_gram_loss(normal(2, 3), normal(2, 3), normal(4, 3), k=k)
+
+
 # ---- train_skip_gram
 
 
@@ -399,7 +405,12 @@ def test_a_word_without_contexts_has_no_information() -> None:
 
 @pytest.mark.parametrize(
     ("counts", "message"),
-    [(torch.ones(3), r"counts must have shape \(V, C\), got \(3,\)"), (-torch.ones(2, 2), "must not be negative")],
+    [
+        (torch.ones(3), r"counts must have shape \(V, C\), got \(3,\)"),
+        (-torch.ones(2, 2), "counts must be finite and not negative"),
+        (torch.tensor([[1.0, math.nan], [1.0, 1.0]]), "counts must be finite"),
+        (torch.tensor([[1.0, math.inf], [1.0, 1.0]]), "counts must be finite"),
+    ],
 )
 def test_counts_of_pmi_are_checked(counts: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -448,6 +459,12 @@ def test_dimensions_are_checked(dim: int) -> None:
         svd_embedding(normal(9, 7), dim)
 
 
+@pytest.mark.parametrize("shape", [(9,), (9, 7, 2)])
+def test_what_is_decomposed_is_a_matrix(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"matrix must have shape \(V, C\), got \(9,"):
+        svd_embedding(normal(*shape), 1)
+
+
 # ---- nearest, analogy
 
 
@@ -490,6 +507,13 @@ def test_neighbors_are_checked(vectors: Any, query: Any, k: int, exclude: int | 
     without = None if exclude is None else torch.zeros(2, exclude, dtype=torch.int64)
     with pytest.raises(ValueError, match=message):
         nearest(normal(*vectors), normal(*query), k, exclude=without)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2,), (3, 2)])
+def test_each_query_has_its_own_excluded_words(shape: tuple[int, ...]) -> None:
+    """Fewer rows than queries would leave the last queries with all words."""
+    with pytest.raises(ValueError, match=r"exclude must have shape \(2, E\), got \("):
+        nearest(normal(5, 3), normal(2, 3), 1, exclude=torch.zeros(shape, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("exclude", [True, False])

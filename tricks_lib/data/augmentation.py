@@ -381,7 +381,7 @@ def warp(x: Tensor, matrix: Tensor, *, mode: str = "bilinear", padding: str = "z
     Raises
     ------
     TypeError, ValueError
-        As `sample_at` does, and if ``matrix`` has another shape.
+        As `sample_at` does, and if ``matrix`` has another shape or is not finite.
     torch.linalg.LinAlgError
         If *A* cannot be inverted.
 
@@ -393,12 +393,12 @@ def warp(x: Tensor, matrix: Tensor, *, mode: str = "bilinear", padding: str = "z
               [5., 4., 3.]]]])
     """
     check_images(x)
-    if matrix.shape != (len(x), 2, 3):
-        raise ValueError(f"matrix must have shape ({len(x)}, 2, 3), got {tuple(matrix.shape)}")
-    back = torch.linalg.inv(matrix[:, :, :2])
+    if matrix.shape != (len(x), 2, 3) or not matrix.isfinite().all():
+        raise ValueError(f"matrix must have shape ({len(x)}, 2, 3) and be finite, got {tuple(matrix.shape)}")
+    forth, shift = matrix.to(_wide(x)).tensor_split([2], dim=2)
+    back = torch.linalg.inv(forth)
     turned = torch.tensordot(back, pixel_places(x), dims=([2], [2]))  # (N, 2, H, W): one product for all images
-    places = turned - (back @ matrix[:, :, 2:])[..., None]
-    return sample_at(x, places.movedim(1, 3), mode=mode, padding=padding)
+    return sample_at(x, (turned - (back @ shift)[..., None]).movedim(1, 3), mode=mode, padding=padding)
 
 
 def affine(
@@ -478,8 +478,8 @@ def crop(x: Tensor, corner: Tensor, size: tuple[int, int], *, padding: str = "ze
               [2., 3., 0.]]]])
     """
     check_images(x)
-    if corner.shape != (len(x), 2):
-        raise ValueError(f"corner must have shape ({len(x)}, 2), got {tuple(corner.shape)}")
+    if corner.shape != (len(x), 2) or (corner.is_floating_point() and not torch.equal(corner, corner.round())):
+        raise ValueError(f"corner must be whole numbers ({len(x)}, 2), got {corner.dtype} {tuple(corner.shape)}")
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be a height and a width of at least 1, got {size}")
     window = pixel_places(x[:0, :1, :1, :1].expand(0, 1, *size))
@@ -522,15 +522,14 @@ def smooth_noise(x: Tensor, sigma: float, *, generator: torch.Generator | None =
     check_images(x)
     _check_sigma(sigma)
     reach = math.ceil(3 * sigma)
-    filters = []
+    filters: list[Tensor] = []
     for n in x.shape[2:]:
         steps = torch.arange(n + 2 * reach, device=x.device, dtype=_wide(x))
         weights = (-0.5 * ((steps - steps[reach : n + reach, None]) / sigma).square()).exp()
         filters.append(weights / torch.linalg.vector_norm(weights, dim=1, keepdim=True))
     down, across = filters  # each reaches beyond the image, so that its edges are like its middle
     noise = uniform_like(down.new_empty(len(x), 2, down.shape[1], across.shape[1]), generator=generator)
-    field: Tensor = (12**0.5 * down) @ (noise - 0.5) @ across.T  # uniform numbers have a variance of 1/12
-    return field.permute(0, 2, 3, 1)
+    return (math.sqrt(12) * down @ (noise - 0.5) @ across.T).permute(0, 2, 3, 1)  # uniform: a variance of 1/12
 
 
 def elastic(x: Tensor, field: Tensor, *, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
@@ -695,7 +694,7 @@ class RandomCrop(Augmentation):
         self, margin: int, *, padding: str = "zeros", p: float = 1.0, generator: torch.Generator | None = None
     ) -> None:
         super().__init__(p=p, generator=generator)
-        if not isinstance(margin, int) or margin < 0:
+        if type(margin) is not int or margin < 0:
             raise ValueError(f"margin must be a whole number, at least 0, got {margin!r}")
         _check_choices("nearest", padding)
         self.margin, self.padding = margin, padding

@@ -428,9 +428,10 @@ def quantize_blocks(x: Tensor, quality: float | Tensor) -> Tensor:
     rows, columns = padded.shape[2] // BLOCK, padded.shape[3] // BLOCK
     blocks = padded.reshape(*x.shape[:2], rows, BLOCK, columns, BLOCK).transpose(3, 4)
     a = dct_matrix(BLOCK, dtype=wide.dtype, device=x.device)
-    table = quantization_table(quality, device=x.device).to(wide).view(-1, 1, 1, 1, BLOCK, BLOCK)
-    rounded = a.T @ ((a @ blocks @ a.T / table).round() * table) @ a
-    decoded = rounded.transpose(3, 4).reshape(padded.shape)[:, :, :height, :width]
+    both = torch.kron(a, a)  # A B A^T of all blocks in one product, each block laid flat
+    table = quantization_table(quality, device=x.device).to(wide).view(-1, 1, 1, 1, BLOCK * BLOCK)
+    rounded = (blocks.flatten(4) @ both.T / table).round() * table @ both
+    decoded = rounded.view(blocks.shape).transpose(3, 4).reshape(padded.shape)[:, :, :height, :width]
     return ((decoded + 128) / 255).clamp(0, 1).to(x.dtype) + (x - x.detach())
 
 
@@ -905,8 +906,9 @@ def _per_image(
     numbers = value if isinstance(value, Tensor) else torch.tensor(value, dtype=x.dtype, device=x.device)
     if numbers.shape not in ((), (len(x),)):
         raise ValueError(f"{name} must be a number or have shape ({len(x)},), got {tuple(numbers.shape)}")
-    inside = (numbers > low if open_ else numbers >= low) & (numbers <= high) & numbers.isfinite()
-    if not bool(inside.all()):  # NaN fails too
+    above = numbers > low if open_ or low == -math.inf else numbers >= low
+    below = numbers <= high if high < math.inf else numbers < high
+    if not bool((above & below).all()):  # NaN fails too
         bounds = f"{'above' if open_ else 'at least'} {low:.4g}" + (
             f" and at most {high:.4g}" if high < math.inf else ""
         )

@@ -404,7 +404,7 @@ def random_policy(
     operations: Iterable[str] = OPERATIONS,
     generator: torch.Generator | None = None,
 ) -> Policy:
-    """Draw a policy from AutoAugment's search space: any operations, probabilities and magnitudes.
+    """Draw a policy from a space like AutoAugment's: any operations, probabilities and magnitudes.
 
     Parameters
     ----------
@@ -499,7 +499,7 @@ def best_so_far(scores: Tensor, outcomes: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a score is NaN.
 
     Examples
     --------
@@ -508,6 +508,8 @@ def best_so_far(scores: Tensor, outcomes: Tensor) -> Tensor:
     """
     if scores.shape != outcomes.shape:
         raise ValueError(f"scores and outcomes must have one shape, got {scores.shape} and {outcomes.shape}")
+    if scores.isnan().any():
+        raise ValueError("scores must not hold NaN: it is neither better nor worse than a number")
     best = scores.cummax(dim=-1).values
     fresh = torch.cat([torch.ones_like(best[..., :1], dtype=torch.bool), best[..., 1:] > best[..., :-1]], dim=-1)
     places = torch.arange(scores.shape[-1], device=scores.device).expand(scores.shape)

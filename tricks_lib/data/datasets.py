@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tricks_lib.data import mnist_files
 
-__all__ = ["ImageData", "fetch_mnist", "load_digits8", "load_mnist_small", "read_idx", "split"]
+__all__ = ["ImageData", "fetch_mnist", "load_digits8", "load_mnist_small", "load_sonar", "read_idx", "split"]
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 IDX_DIMENSIONS = 32  # as many as every numpy can hold
@@ -122,6 +122,37 @@ def load_digits8() -> tuple[Tensor, Tensor]:
     """
     stored = _stored("digits8.npz")
     return stored["x"][:, None], stored["y"].long()
+
+
+def load_sonar() -> tuple[Tensor, Tensor]:
+    """Load the 208 sonar echoes of a metal cylinder, the "mine", and of a rock from the package.
+
+    Each echo of a chirp is described by its energy in 60 frequency bands. They stand in the order of the file at UCI:
+    rocks first, then mines. So shuffle before you split.
+
+    Returns
+    -------
+    x : Tensor
+        Energies (208, 60), float64 in 0..1, with four decimals. New at each call, as is `y`.
+    y : Tensor
+        Labels (208,), int64: 0 for the 97 rocks, 1 for the 111 mines.
+
+    References
+    ----------
+    Gorman, Sejnowski (1988). Analysis of hidden units in a layered network trained to classify sonar targets.
+    Neural Networks 1(1), 75-89. doi:10.1016/0893-6080(88)90023-8
+
+    Sejnowski, Gorman. Connectionist Bench (Sonar, Mines vs. Rocks). UCI Machine Learning Repository.
+    doi:10.24432/C5T01Q
+
+    Examples
+    --------
+    >>> x, y = load_sonar()
+    >>> tuple(x.shape), y.bincount().tolist(), x[0, :3].tolist()
+    ((208, 60), [97, 111], [0.02, 0.0371, 0.0428])
+    """
+    stored = _stored("sonar.npz")
+    return stored["x"].double() / 10_000, stored["y"].long()
 
 
 def _stored(name: str) -> dict[str, Tensor]:

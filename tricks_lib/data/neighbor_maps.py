@@ -41,7 +41,8 @@ def triplet_preservation(x: Tensor, z: Tensor, n: int, *, generator: torch.Gener
     Raises
     ------
     ValueError
-        If the numbers of samples differ or are below 3, `n` is below 1, or a number is not finite.
+        If the numbers of samples differ or are below 3, a sample has no numbers of its own (N,), `n` is no whole
+        number or below 1, or a number is not finite.
 
     References
     ----------
@@ -56,12 +57,15 @@ def triplet_preservation(x: Tensor, z: Tensor, n: int, *, generator: torch.Gener
     >>> triplet_preservation(x, 1 / (1 + x), n=5)[0]
     tensor(1.)
     """
+    for name, points in (("x", x), ("z", z)):
+        if points.ndim < 2:
+            raise ValueError(f"{name} must have shape (N, ...) with at least two dimensions, got {tuple(points.shape)}")
     if len(x) != len(z):
         raise ValueError(f"x and z must hold the same samples, got {len(x)} and {len(z)}")
     if len(x) < 3:
         raise ValueError(f"x must hold at least 3 samples, got {len(x)}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"n must be a whole number, at least 1, got {n!r}")
     one, other = _others(len(x), n, generator)
     nearer_x, nearer_z = _nearer("x", x, one, other), _nearer("z", z, one, other)
     kept = nearer_x.to(z.device) == nearer_z.to(z.device)

@@ -285,7 +285,7 @@ def skip_gram_loss(u: Tensor, v: Tensor, noise: Tensor, k: float = 5.0) -> Tenso
     noise
         Vectors of contexts drawn from the noise distribution (M, D).
     k
-        How many negative samples a pair counts for.
+        How many negative samples a pair counts for, at least 0.
 
     Returns
     -------
@@ -295,7 +295,7 @@ def skip_gram_loss(u: Tensor, v: Tensor, noise: Tensor, k: float = 5.0) -> Tenso
     Raises
     ------
     ValueError
-        If the shapes do not fit, or one of them is empty.
+        If the shapes do not fit, one of them is empty, or `k` is below 0.
 
     Examples
     --------
@@ -312,6 +312,8 @@ def skip_gram_loss(u: Tensor, v: Tensor, noise: Tensor, k: float = 5.0) -> Tenso
     ):
         shapes = ", ".join(str(tuple(part.shape)) for part in (u, v, noise))
         raise ValueError(f"u, v and noise must have shapes (B, D), (B, D) and (M, D), got {shapes}")
+    if not k >= 0:
+        raise ValueError(f"k must be at least 0, got {k}")
     real = F.softplus(-(u * v).sum(dim=1)).mean()
     fake = F.softplus(u @ noise.T).mean()
     return real + k * fake
@@ -459,7 +461,7 @@ def pmi(counts: Tensor, power: float = 0.75) -> Tensor:
     Raises
     ------
     ValueError
-        If `counts` is not a matrix, or holds a negative number.
+        If `counts` is not a matrix, or holds a number that is negative or not finite.
 
     Examples
     --------
@@ -469,8 +471,8 @@ def pmi(counts: Tensor, power: float = 0.75) -> Tensor:
     """
     if counts.ndim != 2:
         raise ValueError(f"counts must have shape (V, C), got {tuple(counts.shape)}")
-    if (counts < 0).any():
-        raise ValueError("counts must not be negative")
+    if not ((counts >= 0) & (counts < torch.inf)).all():
+        raise ValueError("counts must be finite and not negative")
     given = counts / counts.sum(dim=1, keepdim=True)
     contexts = counts.sum(dim=0) ** power
     return (given * contexts.sum() / contexts).nan_to_num(nan=0.0).log()
@@ -533,7 +535,7 @@ def svd_embedding(
     Raises
     ------
     ValueError
-        If `dim` is out of range.
+        If `matrix` is not a matrix, or `dim` is out of range.
 
     References
     ----------
@@ -548,6 +550,8 @@ def svd_embedding(
             [10.],
             [ 0.]])
     """
+    if matrix.ndim != 2:
+        raise ValueError(f"matrix must have shape (V, C), got {tuple(matrix.shape)}")
     if not 1 <= dim <= min(matrix.shape):
         raise ValueError(f"dim must be from 1 to {min(matrix.shape)}, got {dim}")
     extra = min(dim + 10, *matrix.shape)
@@ -597,6 +601,8 @@ def nearest(vectors: Tensor, query: Tensor, k: int = 10, *, exclude: Tensor | No
     if vectors.ndim != 2 or query.ndim != 2 or vectors.shape[1] != query.shape[1]:
         shapes = f"{tuple(vectors.shape)} and {tuple(query.shape)}"
         raise ValueError(f"vectors and query must have shapes (V, D) and (Q, D), got {shapes}")
+    if exclude is not None and (exclude.ndim != 2 or len(exclude) != len(query)):
+        raise ValueError(f"exclude must have shape ({len(query)}, E), got {tuple(exclude.shape)}")
     left = len(vectors) - (0 if exclude is None else exclude.shape[1])
     if not 1 <= k <= left:
         raise ValueError(f"k must be from 1 to {left}, the words that are left, got {k}")
@@ -621,7 +627,7 @@ def analogy(vectors: Tensor, a: Tensor, b: Tensor, c: Tensor, *, exclude: bool =
     a, b, c
         The words of Q questions, indices (Q,).
     exclude
-        Whether the words of the question are no answers. That is the custom, and most of the success.
+        Whether the words of the question are no answers. That is the custom, and a part of the success.
 
     Returns
     -------
