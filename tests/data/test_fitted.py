@@ -72,6 +72,8 @@ def test_wide_is_exact_and_finite() -> None:
             wide(torch.tensor([0.0, bad]))
     with pytest.raises(ValueError, match="x must hold finite numbers"):
         wide(torch.tensor([torch.inf, -torch.inf]))
+    with pytest.raises(TypeError, match=r"x must hold real numbers, got torch\.complex64"):
+        wide(torch.zeros(2, dtype=torch.complex64))
     largest = torch.full((3,), torch.finfo(torch.float64).max, dtype=torch.float64)
     assert torch.equal(wide(largest), largest)  # its sum is infinite, its numbers are not
 

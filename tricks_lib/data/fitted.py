@@ -62,6 +62,8 @@ def wide(x: Tensor, name: str = "x") -> Tensor:
 
     Raises
     ------
+    TypeError
+        If the numbers are complex.
     ValueError
         If a number is not finite.
 
@@ -70,6 +72,8 @@ def wide(x: Tensor, name: str = "x") -> Tensor:
     >>> wide(torch.tensor([[1, 2]], dtype=torch.uint8))
     tensor([[1., 2.]], dtype=torch.float64)
     """
+    if x.is_complex():
+        raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
     values = x.to(_float64_device(x.device), torch.float64)
     if not values.sum().isfinite() and not values.isfinite().all():  # a sum is fast, but may overflow
         raise ValueError(f"{name} must hold finite numbers")
