@@ -19,15 +19,21 @@ unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-book: notebooks  ## the book, in _build/html
+# what `book` and `test` have in common: chapters that changed are run, then the site is built
+define SITE
+	$(BIN)/python -m tools.notebooks
 	$(BIN)/python -m tools.assignments
 	$(BIN)/jupyter-book build . -q -W -n --keep-going
 	$(BIN)/python -m tools.check_site _build/html
+endef
+
+book: $(READY)  ## the book, in _build/html
+	$(SITE)
 	@echo "The book is in _build/html/index.html"
 
 test: $(READY)  ## all tests: the library's, the book's, every chapter, and the built site in a browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
-	$(MAKE) --no-print-directory book
+	$(SITE)
 	$(BIN)/python -m tools.browser
 
 browser: $(READY)  ## install the browser that the tests drive, where there is none
