@@ -111,3 +111,8 @@ def test_commands_and_files_that_contributors_are_told_about_exist():
 def test_contributors_are_told_the_limits_that_the_rules_have():
     for number in (chapters.LONGEST, 250, 60, 10):
         assert re.search(rf"\b{number}\b", CONTRIBUTING)
+
+
+def test_make_calls_no_make() -> None:
+    """An inner one would not know what was said to the outer one, as tests say that the environment is ready."""
+    assert "$(MAKE)" not in (ROOT / "Makefile").read_text("utf8")

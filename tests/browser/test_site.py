@@ -10,7 +10,8 @@ from tests.browser.conftest import SHOTS, Visit
 # faults of the theme and of docutils that a page cannot mend
 THEIRS = {
     "label-content-name-mismatch",  # search and theme buttons, "Show code cell source"
-    "aria-required-children",  # lists of references
+    "aria-required-children",  # the list of references
+    "aria-allowed-role",
     "aria-deprecated-role",
 }
 AXE = {"resultTypes": ["violations"], "preload": False}  # it would fetch style sheets, which files may not
@@ -21,9 +22,11 @@ BROKEN = """() => [...document.images].filter(image => image.complete && !image.
     || !image.hasAttribute('alt')).map(image => image.outerHTML.slice(0, 120))"""
 WIDE = """() => {
     const width = document.documentElement.clientWidth
-    return document.documentElement.scrollWidth <= width ? [] : [...document.querySelectorAll('.bd-article *')]
-        .filter(element => element.getBoundingClientRect().right > width + 1).slice(0, 5)
-        .map(element => element.outerHTML.slice(0, 120))
+    const scrolls = element => element && (['auto', 'scroll', 'hidden'].includes(getComputedStyle(element).overflowX)
+        || scrolls(element.parentElement))
+    return [...document.querySelectorAll('.bd-article *')]
+        .filter(element => element.getBoundingClientRect().right > width + 1 && !scrolls(element.parentElement))
+        .map(element => element.textContent.slice(0, 80)).slice(0, 5)
 }"""
 
 

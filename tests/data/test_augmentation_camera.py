@@ -466,6 +466,8 @@ def test_other_arguments_are_checked() -> None:
         (lambda: random_rectangles(x, area=(0.3, 0.2)), r"area must be in order, from 0 to 1, got \(0.3, 0.2\)"),
         (lambda: random_rectangles(x, area=(0.3, 1.2)), "area must be in order, from 0 to 1"),
         (lambda: random_rectangles(x, aspect=(0.0, 2.0)), "aspect must be in order"),
+        (lambda: adjust_gamma(x, 0.0), "gamma must be finite and above 0, got 0.0"),
+        (lambda: adjust_brightness(x, -1.0), "must be finite and at least 0, got -1.0"),
         (lambda: in_rectangles(x, torch.zeros(2, 4)), r"rectangles must have shape \(3, 4\), got \(2, 4\)"),
     ]
     for call, message in cases:
