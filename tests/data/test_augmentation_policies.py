@@ -429,3 +429,8 @@ def test_an_operation_of_ones_own() -> None:
     x = images(3)
     out = RandAugment(1, 10, operations={"mirror": Operation(mirror)})(x, generator=generator())
     assert torch.equal(out, x.flip(3))
+
+
+def test_best_so_far_goes_along_the_last_dimension() -> None:
+    scores = torch.tensor([[[1.0, 3.0, 2.0], [2.0, 1.0, 3.0]]])
+    assert best_so_far(scores, scores).tolist() == [[[1.0, 3.0, 3.0], [2.0, 2.0, 3.0]]]

@@ -107,6 +107,14 @@ def test_cutmix_mixes_labels_by_the_share_of_pixels_that_it_pastes() -> None:
     assert (foreign.flatten(1).any(1)).sum() > 20
 
 
+@pytest.mark.parametrize("size", [(12, 3), (3, 12)])
+def test_cutmix_pastes_at_both_ends_of_a_long_image_alike(size: tuple[int, int]) -> None:
+    x = torch.arange(4000.0).view(-1, 1, 1, 1).expand(-1, 1, *size)
+    mixed, _ = cutmix(x, torch.arange(4000) % 2, 2, generator=source(4))
+    shares = (mixed != x).double().mean(dim=(0, 1))
+    torch.testing.assert_close(shares, shares.flip(0, 1), rtol=0, atol=0.05)  # a standard error is about 0.01
+
+
 def test_cutmix_pastes_less_than_half_since_rectangles_stick_out() -> None:
     r"""Of a side of c the mean part within the image is c - c^2/4; its square, with c^2 uniform, has mean 77/240."""
     x = torch.zeros(20_000, 1, 30, 20)

@@ -545,3 +545,8 @@ def test_words_are_made_where_they_are_wanted(device: torch.device) -> None:
     scores = WordScores(CODES, 4, device=device, dtype=torch.float64, generator=generator())
     assert scores.words.device.type == device.type == scores.codes.device.type
     assert scores.words.dtype == scores.codes.dtype == torch.float64
+
+
+def test_the_smallest_sizes_that_make_sense_are_taken() -> None:
+    assert WordScores(CODES, 1, generator=generator()).words.shape == (CODES.shape[1], 1)
+    assert nearest(normal(3, 4), normal(1, 4)).tolist() == [0, 0, 0]

@@ -572,3 +572,9 @@ def test_everything_stays_on_its_device(device: torch.device) -> None:
     for result, wanted in results:
         assert result.device.type == device.type
         torch.testing.assert_close(result.cpu(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_one_dimension_is_a_table_of_one_column() -> None:
+    matrix = torch.outer(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0, 2.0]))
+    found = svd_embedding(matrix, 1, power=1.0, generator=seeded())
+    torch.testing.assert_close(found.abs(), torch.tensor([[9.0], [12.0]]))
