@@ -16,9 +16,9 @@ SHOTS = ROOT / "build" / "screenshots"
 
 
 def pages() -> list[str]:
-    """Return the pages that a reader may open, without `.html`."""
-    found = [path.relative_to(SITE) for path in SITE.rglob("*.html") if "_static" not in path.parts]
-    return sorted(path.with_suffix("").as_posix() for path in found)
+    """Return the pages that a reader may stay on, without `.html`: not the one that leads to the first."""
+    found = [path for path in SITE.rglob("*.html") if "_static" not in path.parts]
+    return sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in found if path != SITE / "index.html")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,7 +9,13 @@ import nbformat
 from nbclient import NotebookClient
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import SITE, Visit
+
+
+def test_the_address_of_the_site_leads_to_the_first_page(visit: Visit) -> None:
+    visit.page.goto((SITE / "index.html").as_uri(), wait_until="commit")
+    visit.page.wait_for_url((SITE / "book" / "index.html").as_uri())
+    assert visit.errors == [] and visit.outside == []
 
 
 def test_search_finds_a_word(visit: Visit) -> None:
