@@ -2,13 +2,15 @@
 
 * one local MathJax file instead of a CDN; no Thebe (it names a CDN and logs an error on every page);
 * a warning, hence a failed build, on an image without alternative text;
-* version of the book and identity of the project (`[tool.tricks]` in pyproject.toml) where they are known;
+* on each page the version of the book, and date and machine of its run; identity of the project (`[tool.tricks]` in
+  pyproject.toml) where it is known;
 * a changed style sheet or extension is a changed site.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import tomllib
 from pathlib import Path
@@ -30,13 +32,21 @@ def configure(app: Sphinx, config: Any) -> None:
     identity = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text("utf8"))["tool"]["tricks"]
     config.mathjax_path = f"mathjax/{MATHJAX}"
     config.version = config.release = tricks_lib.__version__
-    config.html_theme_options |= {"extra_footer": f"<p>Version {tricks_lib.__version__}</p>"}
     if identity["authors"]:
         config.author = ", ".join(identity["authors"])
     if identity["site"]:
         config.html_baseurl = identity["site"]
     if identity["repository"]:
         config.html_theme_options |= {"repository_url": identity["repository"], "use_repository_button": True}
+
+
+def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Name the version of the book, and the run that the page shows; on a page without one, the book's last."""
+    path = Path(app.srcdir) / "build" / "run_times.json"
+    runs = json.loads(path.read_text("utf8")) if path.is_file() else {}
+    run = runs.get(page) or max(runs.values(), key=lambda run: run["date"], default=None)
+    ran = f", run on {run['date']} ({run['machine']})" if run else ""
+    context["theme_extra_footer"] = f"<p>Version {tricks_lib.__version__} of book and package{ran}</p>"
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -81,6 +91,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_removed_pages)
     app.connect("html-page-context", drop_thebe)
+    app.connect("html-page-context", add_footer, priority=900)  # after the theme has set its own
     app.connect("doctree-resolved", check_alt)
     app.connect("env-get-outdated", outdated)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

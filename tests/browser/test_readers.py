@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 from playwright.sync_api import expect
 
@@ -43,6 +44,29 @@ def test_the_slider_moves_by_keyboard(visit: Visit) -> None:
     before = slider.input_value()
     page.keyboard.press("ArrowRight")
     assert slider.input_value() != before
+
+
+@pytest.mark.parametrize(
+    ("link", "address"),
+    [("[id=trick-d09] > h2 > a.headerlink", "#trick-d09"), ("[id=card-d09-svd] a.claim-id", "#claim-d09-svd")],
+)
+def test_the_address_of_a_trick_or_claim_can_be_copied(visit: Visit, link: str, address: str) -> None:
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = visit.open("book/data/whitening")
+    page.locator(link).locator("..").hover()  # the sign behind a heading shows then
+    page.locator(link).click()
+    expect(page.get_by_role("status").filter(has_text="link copied")).to_be_visible()
+    assert page.evaluate("() => navigator.clipboard.readText()").endswith(f"whitening.html{address}")
+    assert visit.errors == []
+
+
+def test_a_name_leads_to_its_trick_and_back(visit: Visit) -> None:
+    page = visit.open("book/data/whitening")
+    page.locator("[id=trick-d09] > .trick-line").get_by_role("link", name="PCAWhitening").click()
+    page.wait_for_url("**/api_data.html#tricks_lib.data.whitening.PCAWhitening")
+    entry = page.locator("dl.class", has=page.locator("[id='tricks_lib.data.whitening.PCAWhitening']"))
+    entry.get_by_role("link", name="PCA whitening (D09)").click()
+    page.wait_for_url("**/whitening.html#trick-d09")
 
 
 def test_the_download_is_a_notebook_that_runs(visit: Visit, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SHOTS, Visit
 
@@ -15,6 +17,7 @@ THEIRS = {
     "aria-deprecated-role",
 }
 AXE = {"resultTypes": ["violations"], "preload": False}  # it would fetch style sheets, which files may not
+RUN = re.compile(r"Version \S+ of book and package, run on \d{4}-\d\d-\d\d \(.*cores.*torch")
 UNSET = """() => [...document.querySelectorAll('.math')].filter(math => !math.querySelector('mjx-container'))
     .map(math => math.textContent.slice(0, 80))"""
 WRONG = "() => [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(error => error.textContent)"
@@ -37,6 +40,7 @@ def test_page(visit: Visit, name: str) -> None:
     assert page.evaluate(UNSET) == []
     assert page.evaluate(WRONG) == []
     assert page.evaluate(BROKEN) == []
+    expect(page.locator(".extra_footer")).to_contain_text(RUN)
     shoot(page, name, "light")
     assert violations(page) == []
     page.evaluate("() => { document.documentElement.dataset.mode = document.documentElement.dataset.theme = 'dark' }")

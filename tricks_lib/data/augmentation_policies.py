@@ -40,7 +40,8 @@ __all__ = [
 Policy = Sequence[Sequence[tuple[str, float, float]]]
 """Sub-policies, of which each image gets one: steps (operation, probability, magnitude), one after the other."""
 
-MAGNITUDES = 10.0  # the end of the scale, as in the papers
+#: The end of the scale of magnitudes, as in the papers; operations have strengths between zero and this.
+MAGNITUDES = 10.0
 NONE = -1  # in place of an operation
 
 

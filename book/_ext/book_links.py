@@ -1,0 +1,121 @@
+"""Links between the text and the library, and addresses that stay.
+
+* a trick's section is addressed by its anchor (`#trick-d09`), not by its heading, which may change; so is each claim;
+* below its heading stand the trick's id and the names in the library that implement it;
+* in the API reference, each name leads back to its trick, or to the chapters that use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+Trick = dict[str, Any]
+IMPORT = re.compile(r"^from (tricks_lib\.[\w.]+) import (\([^)]*\)|.+)$", re.MULTILINE)
+CLAIM = re.compile(r'<code class="claim-id">([\w-]+)</code>')
+
+
+class StableAnchors(SphinxTransform):
+    """Put a trick's anchor before the id made of its heading, and below the heading the names that implement it."""
+
+    default_priority = 600  # after docutils has given anchors to sections
+
+    def apply(self, **_: Any) -> None:
+        path = Path(self.env.srcdir) / "book" / "tricks.yml"
+        tricks = {trick["anchor"]: trick for trick in register(path, path.stat().st_mtime_ns)}
+        for section in list(self.document.findall(nodes.section)):
+            for anchor in tricks.keys() & set(section["ids"]):
+                section["ids"].sort(key=lambda one, first=anchor: one != first)
+                section.insert(1, self._line(tricks[anchor]))
+                self.env.note_dependency(str(path))
+
+    def _line(self, trick: Trick) -> nodes.paragraph:
+        line = nodes.paragraph("", f"Trick {trick['id']}", classes=["trick-line"])
+        for count, symbol in enumerate(trick.get("symbols", [])):
+            line += nodes.Text(", " if count else ". In the library: ")
+            line += self._reference(symbol)
+        line += nodes.Text(".")
+        return line
+
+    def _reference(self, symbol: str) -> addnodes.pending_xref:
+        where = {"refdomain": "py", "reftype": "obj", "refexplicit": True, "refwarn": True}
+        shown = nodes.literal("", short(symbol), classes=["xref", "py", "py-obj"])
+        return addnodes.pending_xref("", shown, reftarget=symbol, refdoc=self.env.docname, **where)
+
+
+@lru_cache(maxsize=1)
+def register(path: Path, _: int) -> list[Trick]:
+    """Return the tricks of the register; its time of change makes a changed one be read again."""
+    tricks: list[Trick] = yaml.safe_load(path.read_text("utf8"))["tricks"]
+    return tricks
+
+
+def short(symbol: str) -> str:
+    """Return a name without its packages and module, which are in small letters."""
+    return re.sub(r"^([a-z_]\w*\.)*", "", symbol)
+
+
+def imported(text: str) -> set[str]:
+    """Return the names that a chapter imports from the library, in full."""
+    names = ((module, name) for module, names in IMPORT.findall(text) for name in re.findall(r"\w+", names))
+    return {f"{module}.{name}" for module, name in names}
+
+
+def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterator[str]:
+    """Yield where the book teaches or uses a name, as reStructuredText; ``chapters`` maps each to its text.
+
+    A trick that names it comes first; else the chapter of its module; else the chapters that import it.
+    """
+    taught = [
+        trick for trick in tricks if symbol in trick.get("symbols", []) and f"book/{trick['chapter']}" in chapters
+    ]
+    if taught:
+        yield from (f":ref:`{trick['name']} ({trick['id']}) <{trick['anchor']}>`" for trick in taught)
+        return
+    named = [chapter for chapter in chapters if f"{symbol}.".startswith(_module(chapter))]
+    users = [chapter for chapter, text in chapters.items() if symbol in imported(text)]
+    yield from (f":doc:`/{chapter}`" for chapter in named or users)
+
+
+def _module(chapter: str) -> str:
+    return chapter.replace("book/", "tricks_lib/").replace("/", ".") + "."
+
+
+def add_places(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Say below each public name where it is taught or used."""
+    if what not in ("class", "function", "data", "exception", "module"):
+        return
+    folder = Path(app.srcdir)
+    path = folder / "book" / "tricks.yml"
+    files = {page: folder / f"{page}.md" for page in sorted(app.env.found_docs) if page.startswith("book/")}
+    chapters = {page: file.read_text("utf8") for page, file in files.items() if "reference" not in page}
+    for dependency in (path, *(files[page] for page in chapters)):
+        app.env.note_dependency(str(dependency))
+    if found := ", ".join(places(name, register(path, path.stat().st_mtime_ns), chapters)):
+        lines += ["", f"**In the book**: {found}.", ""]
+
+
+def link_claims(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Make the id on each claim's card a link to the claim."""
+    if "claim-id" in context.get("body", ""):
+        context["body"] = CLAIM.sub(_claim_link, context["body"])
+
+
+def _claim_link(match: re.Match[str]) -> str:
+    return f'<a class="claim-id" href="#claim-{match[1]}" title="Link to this claim"><code>{match[1]}</code></a>'
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_transform(StableAnchors)
+    app.connect("autodoc-process-docstring", add_places, priority=900)  # after napoleon
+    app.connect("html-page-context", link_claims, priority=300)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
