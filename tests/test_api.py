@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from typing_extensions import deprecated
 
 import tricks_lib.data.looking as looking
 from tools import api
@@ -86,6 +87,16 @@ def test_what_breaks_a_call_is_found(old: str, new: str | None, word: str) -> No
 )
 def test_additions_are_free(old: str, new: str) -> None:
     assert api.problems({"m.f": old, "m.c": None}, {"m.f": new, "m.c": None, "m.g": "()"}) == []
+
+
+def test_what_is_deprecated_is_called_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = api.public()
+    old = type("PCA", (looking.PCA,), {})  # a class is marked in place: not the real one
+    for name, value in {"class_counts": looking.class_counts, "PCA": old}.items():
+        monkeypatch.setattr(looking, name, deprecated("Use another.")(value))
+    with pytest.deprecated_call():
+        looking.PCA(2)
+    assert api.public() == before
 
 
 def test_a_new_major_version_may_break_it() -> None:

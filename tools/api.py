@@ -6,6 +6,7 @@ python -m tools.api write    write its list, tests/api.json, anew: for a release
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
@@ -83,6 +84,8 @@ def _calls(old: inspect.Signature) -> Iterator[Call]:
 def _signature(value: Any) -> str | None:
     if not callable(value):
         return None
+    if inspect.isclass(value) and "__deprecated__" in vars(value):  # its own signature is that of the warning
+        value = functools.partial(value.__init__, None)
     try:
         found = inspect.signature(value)
     except ValueError:  # of a class that takes over its constructor from C, as exceptions do
