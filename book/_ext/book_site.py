@@ -30,11 +30,13 @@ def configure(app: Sphinx, config: Any) -> None:
     identity = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text("utf8"))["tool"]["tricks"]
     config.mathjax_path = f"mathjax/{MATHJAX}"
     config.version = config.release = tricks_lib.__version__
-    config.html_theme_options |= {"extra_footer": f"<p>Version {tricks_lib.__version__}</p>"}
+    version = f"Version {tricks_lib.__version__}"
     if identity["authors"]:
         config.author = ", ".join(identity["authors"])
-    if identity["site"]:
-        config.html_baseurl = identity["site"]
+    if site := identity["site"].rstrip("/"):  # tools/pages.py lays it out
+        config.html_baseurl = f"{site}/latest/"
+        version += f' (<a href="{site}/versions.html">all versions</a>)'
+    config.html_theme_options |= {"extra_footer": f"<p>{version}</p>"}
     if identity["repository"]:
         config.html_theme_options |= {"repository_url": identity["repository"], "use_repository_button": True}
 
