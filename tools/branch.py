@@ -24,7 +24,7 @@ def fetch(branch: str, folder: Path) -> None:
     known = f"refs/remotes/origin/{branch}"
     _git("update-ref", "-d", known)
     if _git("ls-remote", "--heads", "origin", f"refs/heads/{branch}"):
-        _git("fetch", "--quiet", "--depth=1", "origin", f"+refs/heads/{branch}:{known}")
+        _git("fetch", "--quiet", "origin", f"+refs/heads/{branch}:{known}")
         with tarfile.open(fileobj=io.BytesIO(_git("archive", known))) as archive:
             archive.extractall(folder, filter="data")
 

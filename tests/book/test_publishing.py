@@ -137,14 +137,15 @@ def git(*words: str, cwd: Path) -> str:
 
 @pytest.fixture
 def clones(tmp_path: Path) -> tuple[Path, Path]:
-    """Two clones of one empty repository, with one commit."""
+    """Two clones of one repository with two commits; the second has only the last of them, as in a workflow."""
     git("init", "--bare", "-q", "remote", cwd=tmp_path)
     git("clone", "-q", "remote", "one", cwd=tmp_path)
     (tmp_path / "one/.gitignore").write_text("*.ipynb\n")
     git("add", ".gitignore", cwd=tmp_path / "one")
     git("commit", "-qm", "Start", cwd=tmp_path / "one")
+    git("commit", "-qm", "Go on", "--allow-empty", cwd=tmp_path / "one")
     git("push", "-q", "origin", "HEAD:main", cwd=tmp_path / "one")
-    git("clone", "-q", "-b", "main", "remote", "two", cwd=tmp_path)
+    git("clone", "-q", "-b", "main", "--depth=1", f"file://{tmp_path}/remote", "two", cwd=tmp_path)
     return tmp_path / "one", tmp_path / "two"
 
 
@@ -152,7 +153,7 @@ def test_a_folder_goes_to_a_branch_and_comes_back(clones, tmp_path: Path, monkey
     one, two = clones
     made = tmp_path / "made"
     (made / "deep").mkdir(parents=True)
-    (made / ".nojekyll").touch()
+    (made / ".gitignore").write_text("*.ipynb\n")
     (made / "deep/page.ipynb").write_text("{}")
     monkeypatch.chdir(one)
     branch.fetch("pages", tmp_path / "back")
@@ -162,12 +163,12 @@ def test_a_folder_goes_to_a_branch_and_comes_back(clones, tmp_path: Path, monkey
     monkeypatch.chdir(two)
     branch.fetch("pages", tmp_path / "back")
     there = sorted(path.relative_to(tmp_path / "back").as_posix() for path in (tmp_path / "back").rglob("*"))
-    assert there == [".nojekyll", "deep", "deep/page.ipynb"]
+    assert there == [".gitignore", "deep", "deep/page.ipynb"]
     (tmp_path / "back/deep/page.ipynb").unlink()
     branch.push(tmp_path / "back", "pages")
-    assert git("ls-tree", "-r", "--name-only", "pages", cwd=tmp_path / "remote") == ".nojekyll"
+    assert git("ls-tree", "-r", "--name-only", "pages", cwd=tmp_path / "remote") == ".gitignore"
     assert git("rev-list", "--count", "pages", cwd=tmp_path / "remote") == "1"
-    assert "Start" in git("log", "-1", "--format=%s", "pages", cwd=tmp_path / "remote")
+    assert "Go on" in git("log", "-1", "--format=%s", "pages", cwd=tmp_path / "remote")
 
 
 def test_what_another_published_meanwhile_is_not_lost(clones, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +182,16 @@ def test_what_another_published_meanwhile_is_not_lost(clones, site: Path, monkey
     monkeypatch.chdir(one)
     with pytest.raises(subprocess.CalledProcessError):
         branch.push(site.parent / "one_has", "pages")
+
+
+def test_a_branch_that_was_deleted_is_made_again(clones, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clones[0])
+    branch.push(site, "pages")
+    branch.fetch("pages", site.parent / "back")
+    git("branch", "-D", "pages", cwd=site.parent / "remote")
+    branch.fetch("pages", site.parent / "back")
+    assert list((site.parent / "back").iterdir()) == []
+    branch.push(site, "pages")
 
 
 def test_an_empty_folder_does_not_empty_a_branch(clones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
