@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
+CONSTRAINTS ?= constraints.txt
 PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPHINX := $(BIN)/jupyter-book build . -q -W -n --keep-going
 
 # One thread a process: on shared cores torch's spinning threads cost more than they bring.
 export OMP_NUM_THREADS := 1
@@ -14,7 +16,9 @@ export OMP_WAIT_POLICY := PASSIVE
 unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
-.PHONY: help book test browser notebooks serve lint claims tune null repro clean
+.DELETE_ON_ERROR:
+.PHONY: help book test browser notebooks serve lint claims tune null repro clean \
+	library api dist drift pages
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +27,7 @@ help:  ## this list
 define SITE
 	$(BIN)/python -m tools.notebooks
 	$(BIN)/python -m tools.assignments
-	$(BIN)/jupyter-book build . -q -W -n --keep-going
+	$(SPHINX)
 	$(BIN)/python -m tools.check_site _build/html
 endef
 
@@ -62,17 +66,44 @@ tune: $(READY)  ## tune the settings that chapters use: all, or CHAPTERS="book/d
 null: notebooks  ## does each effect vanish with its trick switched off? All, or TRICKS="D07 A/A ..."
 	$(BIN)/python -m tools.nulls $(TRICKS)
 
-repro: $(READY)  ## run every chapter twice and compare what it says
+repro: $(READY)  ## run every chapter twice, build the site twice, and compare what they say
 	$(BIN)/python -m tools.notebooks repro
+	$(BIN)/python -m tools.assignments
+	rm -rf build/one build/another
+	$(SPHINX) --path-output build/one
+	$(SPHINX) --path-output build/another
+	$(BIN)/python -m tools.same build/one/_build/html build/another/_build/html
+
+library: $(READY)  ## the library's tests alone; VENV=build/oldest CONSTRAINTS=build/oldest.txt: with the oldest versions
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/book $(FLAGS) --junitxml=build/reports/library.xml
+
+api: $(READY)  ## write the list of public names that a release promises
+	$(BIN)/python -m tools.api write
+
+dist: $(READY)  ## wheel and source archive of the last commit, in dist/, tried in an empty environment
+	$(BIN)/python -m tools.dist
+	TRICKS_DIST=dist $(BIN)/python -m pytest -q tests/test_package.py
+
+drift: $(READY)  ## which packages have newer versions than constraints.txt?
+	@$(BIN)/python -m pip list --outdated
+
+pages:  ## publish the built book on the branch gh-pages of `origin`: NAME=dev, or a tag
+	$(PYTHON) -m tools.branch fetch gh-pages build/pages
+	$(PYTHON) -m tools.pages build/pages $(NAME)
+	$(PYTHON) -m tools.branch push build/pages gh-pages
 
 clean:  ## remove what was built, keep the environment
 	rm -rf _build build dist *.egg-info
 
-$(READY): pyproject.toml constraints.txt
+build/oldest.txt: pyproject.toml
+	mkdir -p build
+	$(PYTHON) -m tools.bounds > $@
+
+$(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
 	@for map in umap-learn pacmap trimap; do \
-		$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt $$map \
+		$(BIN)/python -m pip install -q $(PIP_FLAGS) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $$map \
 		|| echo "$$map cannot be installed here: the page on maps leaves it out"; \
 	done
 	touch $@

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,8 +21,10 @@ import pytest
 from packaging.requirements import Requirement
 
 import tricks_lib
+from tools.dist import build, copy, settle
 
 ROOT = Path(__file__).resolve().parents[1]
+EPOCH = 1_700_000_000  # 2023-11-14
 pytestmark = pytest.mark.xdist_group("package")
 
 PROBE = """
@@ -51,13 +55,11 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build sdist and wheel from a copy: setuptools litters the folder it builds in."""
-    source = tmp_path_factory.mktemp("source") / "project"
-    shutil.copytree(ROOT / "tricks_lib", source / "tricks_lib", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
+    """Return the folder of sdist and wheel: those of `make dist`, else built from the work tree."""
+    if made := os.environ.get("TRICKS_DIST"):
+        return ROOT / made
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", out, source)
+    build(copy(tmp_path_factory.mktemp("source") / "project"), out, EPOCH)
     return out
 
 
@@ -140,6 +142,37 @@ def test_sdist_builds_the_same_package(dist: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"pyproject.toml", "LICENSE", "tricks_lib/data/files/LICENSE-MNIST"} <= names
+
+
+def test_two_builds_are_the_same_bytes(dist: Path, tmp_path: Path) -> None:
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        epoch = int(opened.getmembers()[0].mtime)
+    source = copy(tmp_path / "longer" / "path")
+    for path in source.rglob("*.py"):
+        path.chmod(0o600)
+        os.utime(path, (0, 1_000_000_000))
+    again = build(source, tmp_path / "out", epoch)
+    assert [path.name for path in again] == sorted(path.name for path in dist.iterdir())
+    assert [path.name for path in again if path.read_bytes() != (dist / path.name).read_bytes()] == []
+
+
+def test_a_source_archive_forgets_who_made_it_and_when(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one.tar.gz", "two.tar.gz")]
+    for path, order in zip(paths, ("ab", "ba"), strict=True):
+        with tarfile.open(path, "w:gz") as archive:
+            for name in order:
+                member = tarfile.TarInfo(name)
+                member.size, member.mtime, member.uname, member.uid = 3, 7 + len(archive.getnames()), path.stem, 5
+                archive.addfile(member, io.BytesIO(name.encode() * 3))
+        settle(path, EPOCH)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with tarfile.open(paths[0]) as archive:
+        assert [(one.name, one.mtime, one.uname, one.uid) for one in archive] == [
+            ("a", EPOCH, "", 0),
+            ("b", EPOCH, "", 0),
+        ]
+        assert archive.extractfile("b").read() == b"bbb"
 
 
 def test_every_module_imports_in_an_empty_environment(empty_environment: Path, tmp_path: Path) -> None:

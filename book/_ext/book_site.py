@@ -29,13 +29,13 @@ MATHJAX = "tex-svg-full.js"  # one file: no fonts, no further TeX packages to lo
 
 def configure(app: Sphinx, config: Any) -> None:
     """Fill in what is known of the project; leave out what is not."""
-    identity = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text("utf8"))["tool"]["tricks"]
+    identity = _identity(app)
     config.mathjax_path = f"mathjax/{MATHJAX}"
     config.version = config.release = tricks_lib.__version__
     if identity["authors"]:
         config.author = ", ".join(identity["authors"])
-    if identity["site"]:
-        config.html_baseurl = identity["site"]
+    if site := identity["site"].rstrip("/"):  # tools/pages.py lays it out
+        config.html_baseurl = f"{site}/latest/"
     if identity["repository"]:
         config.html_theme_options |= {"repository_url": identity["repository"], "use_repository_button": True}
 
@@ -45,8 +45,15 @@ def add_footer(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     path = Path(app.srcdir) / "build" / "run_times.json"
     runs = json.loads(path.read_text("utf8")) if path.is_file() else {}
     run = runs.get(page) or max(runs.values(), key=lambda run: run["date"], default=None)
+    site = _identity(app)["site"].rstrip("/")
+    others = f' (<a href="{site}/versions.html">all versions</a>)' if site else ""
     ran = f", run on {run['date']} ({run['machine']})" if run else ""
-    context["theme_extra_footer"] = f"<p>Version {tricks_lib.__version__} of book and package{ran}</p>"
+    context["theme_extra_footer"] = f"<p>Version {tricks_lib.__version__} of book and package{others}{ran}</p>"
+
+
+def _identity(app: Sphinx) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text("utf8"))["tool"]["tricks"]
+    return found
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
