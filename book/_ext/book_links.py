@@ -21,6 +21,7 @@ from sphinx.transforms import SphinxTransform
 
 Trick = dict[str, Any]
 IMPORT = re.compile(r"^from (tricks_lib\.[\w.]+) import (\([^)]*\)|.+)$", re.MULTILINE)
+FULL = re.compile(r"\btricks_lib(?:\.\w+)+")
 CLAIM = re.compile(r'<code class="claim-id">([\w-]+)</code>')
 
 
@@ -64,16 +65,16 @@ def short(symbol: str) -> str:
     return re.sub(r"^([a-z_]\w*\.)*", "", symbol)
 
 
-def imported(text: str) -> set[str]:
-    """Return the names that a chapter imports from the library, in full."""
+def used(text: str) -> set[str]:
+    """Return the names of the library that a chapter imports or says, in full, and their modules."""
     names = ((module, name) for module, names in IMPORT.findall(text) for name in re.findall(r"\w+", names))
-    return {f"{module}.{name}" for module, name in names}
+    return {f"{module}.{name}" for module, name in names} | set(FULL.findall(text))
 
 
 def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterator[str]:
     """Yield where the book teaches or uses a name, as reStructuredText; ``chapters`` maps each to its text.
 
-    A trick that names it comes first; else the chapter of its module; else the chapters that import it.
+    A trick that names it comes first; else the chapter of its module; else the chapters that use it, or its module.
     """
     taught = [
         trick for trick in tricks if symbol in trick.get("symbols", []) and f"book/{trick['chapter']}" in chapters
@@ -82,8 +83,10 @@ def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterat
         yield from (f":ref:`{trick['name']} ({trick['id']}) <{trick['anchor']}>`" for trick in taught)
         return
     named = [chapter for chapter in chapters if f"{symbol}.".startswith(_module(chapter))]
-    users = [chapter for chapter, text in chapters.items() if symbol in imported(text)]
-    yield from (f":doc:`/{chapter}`" for chapter in named or users)
+    uses = {chapter: used(text) for chapter, text in chapters.items()}
+    users = [chapter for chapter in uses if symbol in uses[chapter]]
+    neighbors = [chapter for chapter in uses if symbol.rpartition(".")[0] in uses[chapter]]
+    yield from (f":doc:`/{chapter}`" for chapter in named or users or neighbors)
 
 
 def _module(chapter: str) -> str:
