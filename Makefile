@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
-.PHONY: help book test browser notebooks serve lint claims tune null repro clean
+.PHONY: help book pdf test browser notebooks serve lint claims tune null repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,13 @@ endef
 book: $(READY)  ## the book, in _build/html
 	$(SITE)
 	@echo "The book is in _build/html/index.html"
+
+pdf: $(READY)  ## the book as one PDF, _build/tricks-lib.pdf, by LaTeX
+	$(BIN)/python -m tools.pdf check
+	$(BIN)/python -m tools.notebooks
+	$(BIN)/python -m tools.assignments
+	$(BIN)/jupyter-book build . -q -W -n --keep-going --builder latex
+	$(BIN)/python -m tools.pdf
 
 test: $(READY)  ## all tests: the library's, the book's, every chapter, and the built site in a browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
