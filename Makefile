@@ -17,7 +17,7 @@ unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test browser notebooks serve lint claims tune null repro clean \
+.PHONY: help book pdf test browser notebooks serve lint claims tune null repro clean \
 	library api dist drift pages
 
 help:  ## this list
@@ -34,6 +34,13 @@ endef
 book: $(READY)  ## the book, in _build/html
 	$(SITE)
 	@echo "The book is in _build/html/index.html"
+
+pdf: $(READY)  ## the book as one PDF, _build/tricks-lib.pdf, by LaTeX
+	$(BIN)/python -m tools.pdf check
+	$(BIN)/python -m tools.notebooks
+	$(BIN)/python -m tools.assignments
+	$(SPHINX) --builder latex
+	$(BIN)/python -m tools.pdf
 
 test: $(READY)  ## all tests: the library's, the book's, every chapter, and the built site in a browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml

@@ -16,6 +16,7 @@ from docutils import nodes
 from jupyter_cache import get_cache
 from myst_nb.core import execute
 from myst_nb.core.execute.cache import NotebookClientCache
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -47,11 +48,12 @@ def outdated(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
 
 
 def add_run_time(app: Sphinx, doctree: nodes.document, name: str) -> None:
-    """Insert the line that tells how long the chapter ran, where and when."""
+    """Insert the line that tells how long a chapter ran, where and when; LaTeX has all chapters in one tree."""
     path = _build(app) / "run_times.json"
-    run = json.loads(path.read_text("utf8")).get(name) if path.is_file() else None
-    title = next(iter(doctree.findall(nodes.title)), None)
-    if run and title is not None:
+    runs = json.loads(path.read_text("utf8")) if path.is_file() else {}
+    pages = {name: doctree} | {page["docname"]: page for page in doctree.findall(addnodes.start_of_file)}
+    for page in runs.keys() & pages.keys():
+        run, title = runs[page], next(iter(pages[page].findall(nodes.title)))
         text = f"Run time: {run['seconds']:.0f} s on {run['date']} ({run['machine']})"
         title.parent.insert(1, nodes.paragraph("", text, classes=["run-time"]))
 

@@ -136,10 +136,14 @@ class ChapterTimes(Chapters):
 
 
 class Prerequisites(Chapters):
-    """The chapters and what each of them needs, as a drawing; its words are in the table of `ChapterTimes`."""
+    """The chapters and what each of them needs, as a drawing; on paper as a list."""
 
     def lines(self) -> list[str]:
-        return ["```{raw} html", drawing(self.graph()), "```"]
+        graph = self.graph()
+        said = [
+            f"- [](/{name}.md): {', '.join(f'[](/{one}.md)' for one in graph[name])}" for name in graph if graph[name]
+        ]
+        return ["```{raw} html", drawing(graph), "```", "", ":::{only} latex", *said, ":::"]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -50,6 +50,7 @@ claim("d01-gain", "The arm gains.", paired(gain, [0.0] * 32), margin=0.5, unit="
 ```
 """
 )
+TOC = "format: jb-book\nroot: book/index\nparts:\n  - caption: Data\n    chapters:\n      - file: book/data/small\n"
 
 
 class Book:
@@ -98,7 +99,7 @@ class Book:
 def copy_machinery(to: Path) -> None:
     for name in ("Makefile", "_config.yml", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, to / name)
-    for name in ("tools", "tricks_lib", "book/_ext", "book/_static"):
+    for name in ("tools", "tricks_lib", "book/_ext", "book/_latex", "book/_static"):
         shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", "history*", "db"))
 
 
@@ -107,7 +108,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the small book once; the tests break copies of it."""
     book = Book(tmp_path_factory.mktemp("book"))
     copy_machinery(book.folder)
-    book.write("_toc.yml", "format: jb-book\nroot: book/index\nchapters:\n  - file: book/data/small\n")
+    book.write("_toc.yml", TOC)
     book.write(
         "book/index.md", "# A small book\n\n```{trick-index}\n```\n\n```{run-times}\n```\n\n```{scorecard}\n```\n"
     )
@@ -147,6 +148,30 @@ def test_page_shows_the_checked_run(book: Book) -> None:
         "one pass",
     ):
         assert word in scorecard
+
+
+def test_latex_gets_the_checked_run(book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("xelatex", "latexmk", "makeindex", "rsvg-convert"):  # latexmk fails, the others do nothing
+        book.write(f"../{name}", "#!/bin/sh\nfalse\n" if name == "latexmk" else "#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    book.write("_build/latex/tricks-lib.log", "! LaTeX Error: File `gone.sty' not found.\n")
+    book.edit("book/data/small.md", 'claim("d01-gain"', ':tags: [hide-input]\nclaim("d01-gain"')
+    book.fails("pdf", "File `gone.sty' not found", "LaTeX ended with 1", "apt-get install")
+    tex = (book.folder / "_build/latex/tricks-lib.tex").read_text("utf8")
+    about, _, data = tex.partition(r"\bookpart{Data}")
+    assert r"\chapter{About this book}" in about and r"\claimbar{bar-" in about  # which has the scorecard
+    order = [
+        r"\chapter{A small chapter}",
+        "Run time: ",
+        "{claim-holds}",
+        "The arm gains.",
+        r"\claimbar{bar-",
+        "made up",
+    ]
+    places = [data.index(one) for one in order]
+    assert places == sorted(places)
+    assert data.count("made up") == 1  # neither the plain text of the card nor the folded code
 
 
 def test_nothing_runs_again_when_nothing_changed(book: Book) -> None:
