@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 PORT ?= 8000
+LAB ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -14,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
-.PHONY: help book test browser notebooks serve lint claims tune null repro clean
+.PHONY: help book test browser notebooks lab travel serve lint claims tune null repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +46,12 @@ notebooks: $(READY)  # run the chapters that changed: `book` and `test` share th
 serve: book  ## build the book, serve it and open it in the browser
 	(sleep 1; $(BIN)/python -m webbrowser -t http://127.0.0.1:$(PORT)/) &
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lab: $(READY)  ## JupyterLab, with the chapters as notebooks; what it saves is their text
+	JUPYTER_CONFIG_PATH=$(CURDIR)/tools/jupyter $(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/book $(LAB)
+
+travel: book  ## run the notebooks that the pages offer, away from here: all, or CHAPTERS="book/data/looking ..."
+	$(BIN)/python -m tools.travel $(CHAPTERS)
 
 lint: $(READY)  ## style, types, layers, and the rules of the book
 	$(BIN)/ruff check .
