@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,10 +172,23 @@ def write(app: Sphinx, name: str, template: str, context: dict[str, Any], doctre
     to.parent.mkdir(parents=True, exist_ok=True)
     settings = Path(app.srcdir) / f"{name}.tuned.json"
     tuned = settings if settings.is_file() else None
+    if tuned:
+        shutil.copyfile(tuned, to.with_name(tuned.name))
+        context["settings_source"] = f"{name}.tuned.json"
     nbformat.write(notebook(context["body"], nbformat.read(run, as_version=4), base=base, tuned=tuned), to)
     context["ipynb_source"] = f"{name}.ipynb"
 
 
+def offer_settings(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Add the file of the chapter's settings to the downloads: who takes the text needs it, too."""
+    if "settings_source" in context:
+        (menu,) = (group for group in context["header_buttons"] if group.get("label") == "download-buttons")
+        button = {"type": "link", "text": ".tuned.json", "icon": "fas fa-sliders", "label": "download-settings-button"}
+        url = f"{context['pathto']('_sources', 1)}/{context['settings_source']}"
+        menu["buttons"].insert(2, button | {"url": url, "tooltip": "Download tuned settings, to lie beside the text"})
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", write, priority=400)  # before the theme makes its menu
+    app.connect("html-page-context", offer_settings, priority=502)  # and after
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

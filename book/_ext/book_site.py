@@ -30,6 +30,7 @@ def configure(app: Sphinx, config: Any) -> None:
     identity = tomllib.loads((Path(app.srcdir) / "pyproject.toml").read_text("utf8"))["tool"]["tricks"]
     config.mathjax_path = f"mathjax/{MATHJAX}"
     config.version = config.release = tricks_lib.__version__
+    config.html_context |= {"repository": identity["repository"]}  # for book_launch.py
     config.html_theme_options |= {"extra_footer": f"<p>Version {tricks_lib.__version__}</p>"}
     if identity["authors"]:
         config.author = ", ".join(identity["authors"])
