@@ -103,14 +103,14 @@ def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None) 
     if tuned is not None:
         text = json.dumps(json.loads(tuned.read_text("utf8")), separators=(",", ":"))
         cells.append(new_code_cell(TUNED.format(name=tuned.name, text=text), metadata=FOLDED))
-    waiting = iter(code)
+    taken = _groups(code)
+    cells += next(taken)
     for piece in _pieces(page):
         if isinstance(piece, Tag) and "cell" in _classes(piece):
-            cells += _until_shown(waiting)
-            cells += [new_markdown_cell(f"*{text}*") for text in _captions(piece, base)]
+            first, *hidden = next(taken)
+            cells += [first, *(new_markdown_cell(f"*{text}*") for text in _captions(piece, base)), *hidden]
         elif text := _markdown(piece, base):
             _append(cells, text)
-    cells += [_taken_along(cell) for cell in waiting]
     result = new_notebook(cells=cells, metadata={"kernelspec": run.metadata["kernelspec"]})
     for number, cell in enumerate(result.cells):
         cell.id = f"cell-{number}"  # else random: two builds would differ
@@ -139,12 +139,15 @@ def _append(cells: list[Any], text: str) -> None:
         cells.append(new_markdown_cell(text))
 
 
-def _until_shown(waiting: Iterator[Any]) -> Iterator[Any]:
-    """Yield cells up to the next that the page shows; those before it, which it hides, folded."""
-    for cell in waiting:
-        yield _taken_along(cell)
+def _groups(code: list[Any]) -> Iterator[list[Any]]:
+    """Yield what the page hides before its first cell, then each cell that it shows with the hidden ones behind it."""
+    group: list[Any] = []
+    for cell in code:
         if "remove-cell" not in cell.metadata.get("tags", []):
-            return
+            yield group
+            group = []
+        group.append(_taken_along(cell))
+    yield group
 
 
 def _taken_along(cell: Any) -> Any:
