@@ -35,6 +35,7 @@ book: $(READY)  ## the book, in _build/html
 test: $(READY)  ## all tests: the library's, the book's, every chapter, and the built site in a browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
 	$(SITE)
+	$(BIN)/python -m tools.travel quickest
 	$(BIN)/python -m tools.browser
 
 browser: $(READY)  ## install the browser that the tests drive, where there is none
