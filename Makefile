@@ -4,6 +4,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 CONSTRAINTS ?= constraints.txt
 PORT ?= 8000
+LAB ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SPHINX := $(BIN)/jupyter-book build . -q -W -n --keep-going
@@ -18,7 +19,7 @@ unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help book pdf test browser notebooks serve lint claims tune null repro clean \
-	library api dist drift pages
+	lab travel library api dist drift pages
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +46,7 @@ pdf: $(READY)  ## the book as one PDF, _build/tricks-lib.pdf, by LaTeX
 test: $(READY)  ## all tests: the library's, the book's, every chapter, and the built site in a browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --junitxml=build/reports/tests.xml
 	$(SITE)
+	$(BIN)/python -m tools.travel quickest
 	$(BIN)/python -m tools.browser
 
 browser: $(READY)  ## install the browser that the tests drive, where there is none
@@ -56,6 +58,12 @@ notebooks: $(READY)  # run the chapters that changed: `book` and `test` share th
 serve: book  ## build the book, serve it and open it in the browser
 	(sleep 1; $(BIN)/python -m webbrowser -t http://127.0.0.1:$(PORT)/) &
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lab: $(READY)  ## JupyterLab, with the chapters as notebooks; what it saves is their text
+	JUPYTER_CONFIG_PATH=$(CURDIR)/tools/jupyter $(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/book $(LAB)
+
+travel: book  ## run the notebooks that the pages offer, away from here: all, or CHAPTERS="book/data/looking ..."
+	$(BIN)/python -m tools.travel $(CHAPTERS)
 
 lint: $(READY)  ## style, types, layers, and the rules of the book
 	$(BIN)/ruff check .

@@ -1,8 +1,7 @@
-"""The wheel that users install: complete, described, light to import, and whole in an empty environment."""
+"""The wheel that users install: complete, described, light, whole where nothing else is, and brought by notebooks."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -10,21 +9,22 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
-from collections.abc import Iterator
 from email import message_from_string
 from email.message import Message
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
 import tricks_lib
-from tools.dist import build, copy, settle
+from book._ext.book_notebooks import INSTALL
+from tools import travel
+from tools.dist import EPOCH, build, copy, from_tree, settle
 
 ROOT = Path(__file__).resolve().parents[1]
-EPOCH = 1_700_000_000  # 2023-11-14
 pytestmark = pytest.mark.xdist_group("package")
 
 PROBE = """
@@ -59,7 +59,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if made := os.environ.get("TRICKS_DIST"):
         return ROOT / made
     out = tmp_path_factory.mktemp("dist")
-    build(copy(tmp_path_factory.mktemp("source") / "project"), out, EPOCH)
+    from_tree(out)
     return out
 
 
@@ -77,19 +77,11 @@ def metadata(wheel: Path) -> Message:
 
 
 @pytest.fixture(scope="module")
-def empty_environment(wheel: Path) -> Iterator[Path]:
-    """An environment with nothing but the wheel and what it asks for; kept as long as its dependencies stay."""
-    lock = (ROOT / "constraints.txt").read_bytes() + repr(sorted(run_time_requirements(wheel))).encode()
-    folder = ROOT / "build" / f"environment-{hashlib.sha256(lock).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        run(*pip, "-c", ROOT / "constraints.txt", wheel)
-        (folder / "complete").touch()
-    run(*pip, "--no-deps", "--force-reinstall", wheel)
-    yield python
+def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing but the wheel and what it asks for."""
+    python = travel.environment(tmp_path_factory.mktemp("empty") / "environment", travel.dependencies())
+    run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", wheel)
+    return python
 
 
 def run_time_requirements(wheel: Path) -> set[str]:
@@ -183,3 +175,67 @@ def test_every_module_imports_in_an_empty_environment(empty_environment: Path, t
     assert said["light"] == [], "only the plots may load matplotlib, and nothing scipy, before it is needed"
     assert said["shapes"] == [[10_000, 1, 28, 28], [1797, 1, 8, 8]]
     run(empty_environment, "-m", "pip", "check")
+
+
+AWAY = """
+import os, pathlib, sys, sklearn, tricks_lib
+assert pathlib.Path(tricks_lib.__file__).is_relative_to(sys.prefix), tricks_lib.__file__
+assert os.listdir() == [], "the folder should be empty"
+assert os.environ["TRICKS_STRICT"] == "1", "claims should be enforced"
+assert not any(pathlib.Path(part, "constraints.txt").exists() for part in sys.path), sys.path
+"""
+FIRST = INSTALL.format(version=tricks_lib.__version__)
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ([FIRST, AWAY], ""),
+        (["1 / 0"], "ZeroDivisionError"),
+        ([FIRST.replace("==", "==9"), "import tricks_lib"], "No matching distribution found"),
+        (["1 + 1"], "its first cell did not install the wheel"),
+    ],
+)
+def test_a_notebook_travels_with_the_wheel_alone(wheel: Path, tmp_path: Path, cells: list[str], problem: str) -> None:
+    path = tmp_path / "away.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in cells]), path)
+    said = travel.travel(path, wheel, travel.elsewhere())
+    assert problem in said and bool(problem) == bool(said), said
+
+
+@pytest.mark.parametrize(("broken", "code"), [("", 0), ("two", 1)])
+def test_the_tool_runs_what_it_is_told_and_fails_if_one_does(
+    wheel: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    broken: str,
+    code: int,
+) -> None:
+    ran: list[tuple[str, list[Path]]] = []
+
+    def fake(notebook: Path, built: Path, below: list[Path]) -> str:
+        assert built == wheel
+        ran.append((notebook.stem, below))
+        return "it broke" if notebook.stem == broken else ""
+
+    monkeypatch.setattr(travel, "OFFERED", tmp_path)
+    monkeypatch.setattr(travel, "travel", fake)
+    monkeypatch.setenv("TRICKS_DIST", str(wheel.parent))
+    monkeypatch.setattr(travel, "elsewhere", lambda: [tmp_path])
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.ipynb").touch()
+    assert travel.main([]) == code
+    assert travel.main(["two"]) == code
+    assert ran == [("one", []), ("two", [tmp_path]), ("two", [tmp_path])]
+    assert ("two, beside torch: 0 s FAILED\nit broke" in capsys.readouterr().out) == bool(broken)
+    with pytest.raises(SystemExit, match=r"not there: .*three.ipynb. Name chapters like book/data/looking"):
+        travel.main(["three"])
+
+
+def test_the_text_of_a_chapter_opens_with_jupytext_alone(tmp_path: Path) -> None:
+    text = shutil.copy(ROOT / "book/data/looking.md", tmp_path)
+    run(sys.executable, "-m", "jupytext", "--to", "ipynb", text, cwd=tmp_path)
+    made = nbformat.read(tmp_path / "looking.ipynb", as_version=4)
+    assert made.metadata["kernelspec"]["name"] == "python3"
+    assert made.cells[1].cell_type == "code" and made.cells[1].source.startswith("import torch")

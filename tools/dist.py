@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+EPOCH = 1_700_000_000  # 2023-11-14, where no commit gives a date
 NAMES = ("tricks_lib", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -32,6 +33,13 @@ def main() -> None:
             committed.extractall(source, filter="data")
         for path in build(Path(source), out, epoch):
             print(hashlib.sha256(path.read_bytes()).hexdigest(), path.relative_to(ROOT))
+
+
+def from_tree(out: Path) -> Path:
+    """Build both from the work tree, as it stands, into ``out``; return it."""
+    with tempfile.TemporaryDirectory() as source:
+        build(copy(Path(source)), out, EPOCH)
+    return out
 
 
 def copy(to: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,14 @@ def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None) 
     if tuned is not None:
         text = json.dumps(json.loads(tuned.read_text("utf8")), separators=(",", ":"))
         cells.append(new_code_cell(TUNED.format(name=tuned.name, text=text), metadata=FOLDED))
-    waiting = iter(code)
+    taken = _groups(code)
+    cells += next(taken)
     for piece in _pieces(page):
         if isinstance(piece, Tag) and "cell" in _classes(piece):
-            cells += _until_shown(waiting)
-            cells += [new_markdown_cell(f"*{text}*") for text in _captions(piece, base)]
+            first, *hidden = next(taken)
+            cells += [first, *(new_markdown_cell(f"*{text}*") for text in _captions(piece, base)), *hidden]
         elif text := _markdown(piece, base):
             _append(cells, text)
-    cells += [_taken_along(cell) for cell in waiting]
     result = new_notebook(cells=cells, metadata={"kernelspec": run.metadata["kernelspec"]})
     for number, cell in enumerate(result.cells):
         cell.id = f"cell-{number}"  # else random: two builds would differ
@@ -138,12 +139,15 @@ def _append(cells: list[Any], text: str) -> None:
         cells.append(new_markdown_cell(text))
 
 
-def _until_shown(waiting: Iterator[Any]) -> Iterator[Any]:
-    """Yield cells up to the next that the page shows; those before it, which it hides, folded."""
-    for cell in waiting:
-        yield _taken_along(cell)
+def _groups(code: list[Any]) -> Iterator[list[Any]]:
+    """Yield what the page hides before its first cell, then each cell that it shows with the hidden ones behind it."""
+    group: list[Any] = []
+    for cell in code:
         if "remove-cell" not in cell.metadata.get("tags", []):
-            return
+            yield group
+            group = []
+        group.append(_taken_along(cell))
+    yield group
 
 
 def _taken_along(cell: Any) -> Any:
@@ -171,10 +175,23 @@ def write(app: Sphinx, name: str, template: str, context: dict[str, Any], doctre
     to.parent.mkdir(parents=True, exist_ok=True)
     settings = Path(app.srcdir) / f"{name}.tuned.json"
     tuned = settings if settings.is_file() else None
+    if tuned:
+        shutil.copyfile(tuned, to.with_name(tuned.name))
+        context["settings_source"] = f"{name}.tuned.json"
     nbformat.write(notebook(context["body"], nbformat.read(run, as_version=4), base=base, tuned=tuned), to)
     context["ipynb_source"] = f"{name}.ipynb"
 
 
+def offer_settings(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Add the file of the chapter's settings to the downloads: who takes the text needs it, too."""
+    if "settings_source" in context:
+        (menu,) = (group for group in context["header_buttons"] if group.get("label") == "download-buttons")
+        button = {"type": "link", "text": ".tuned.json", "icon": "fas fa-sliders", "label": "download-settings-button"}
+        url = f"{context['pathto']('_sources', 1)}/{context['settings_source']}"
+        menu["buttons"].insert(2, button | {"url": url, "tooltip": "Download tuned settings, to lie beside the text"})
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", write, priority=400)  # before the theme makes its menu
+    app.connect("html-page-context", offer_settings, priority=502)  # and after
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,6 +32,7 @@ def configure(app: Sphinx, config: Any) -> None:
     identity = _identity(app)
     config.mathjax_path = f"mathjax/{MATHJAX}"
     config.version = config.release = tricks_lib.__version__
+    config.html_context |= {"repository": identity["repository"]}  # for book_launch.py
     if identity["authors"]:
         config.author = ", ".join(identity["authors"])
     if site := identity["site"].rstrip("/"):  # tools/pages.py lays it out

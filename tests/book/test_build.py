@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from book._ext.book_launch import links
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = """---
@@ -358,3 +361,36 @@ def test_repro_finds_a_cell_that_says_something_else(book: Book) -> None:
     assert "say the same twice" in book.succeeds("repro")
     book.edit("book/data/small.md", "gain = [", "import time\nprint(time.time())\ngain = [")
     book.fails("repro", "says something else the second time")
+
+
+def test_launch_links_open_notebooks_of_the_branch_if_the_repository_is_known(book: Book) -> None:
+    def launched() -> set[str]:
+        pages = [path for path in (book.folder / "_build/html").rglob("*.html") if "_static" not in path.parts]
+        found = [re.findall(r"""[^"'\s]*(?:colab|mybinder)[^"'\s]*""", path.read_text("utf8"), re.I) for path in pages]
+        return {text for texts in found for text in texts}
+
+    assert launched() == set()
+    book.edit("pyproject.toml", 'repository = ""', 'repository = "https://github.com/example/tricks"')
+    book.succeeds("book")
+    notebook = "book/data/small.ipynb"
+    assert {text for text in launched() if "://" in text} == {
+        f"https://colab.research.google.com/github/example/tricks/blob/notebooks/{notebook}",
+        f"https://mybinder.org/v2/gh/example/tricks/notebooks?urlpath=lab/tree/{notebook}",
+    }
+    command = [sys.executable, "-m", "tools.notebook_branch", "laid-out"]
+    subprocess.run(command, cwd=book.folder, check=True)
+    branch = book.folder / "laid-out"
+    assert (branch / notebook).read_bytes() == (book.folder / "_build/html/_sources" / notebook).read_bytes()
+    assert f"[A small chapter]({notebook}) · [Colab](https://colab" in (branch / "README.md").read_text("utf8")
+    assert "tricks-lib[chapters]==" in (branch / "requirements.txt").read_text("utf8")
+    again = subprocess.run(command, cwd=book.folder, text=True, capture_output=True)
+    assert again.returncode == 1 and "laid-out must be empty, but for .git" in again.stderr
+
+
+def test_no_links_to_where_another_host_is_not_read() -> None:
+    assert links("", "book/data/small") == links("https://git.example.org/a/b", "book/data/small") == {}
+    assert (
+        links("https://github.com/a/b.git", "c")
+        == links("https://github.com/a/b/", "c")
+        == links("https://github.com/a/b", "c")
+    )

@@ -55,6 +55,9 @@ def test_cells_come_in_order_with_their_outputs_and_hidden_ones_folded() -> None
     code = [cell for cell in notebook(BODY, run()).cells if cell.cell_type == "code"]
     assert [cell.source for cell in code[1:]] == ["a = 1", "glue", "a + 1"]
     assert [cell.metadata.get("jupyter") for cell in code[1:]] == [None, {"source_hidden": True}, None]
+    assert [cell.source for cell in notebook(BODY, run()).cells][2:5] == ["a = 1", "*A figure*", "glue"], (
+        "before the text"
+    )
     assert code[3].outputs[0].text == "2" and code[3].execution_count == 2
 
 

@@ -96,8 +96,10 @@ def test_what_the_workflows_call_exists() -> None:
 def test_nothing_is_published_before_it_was_tried() -> None:
     steps = yaml.safe_load(TEXTS["release"])["jobs"]
     said = commands(steps["build"])
-    order = [said.index(word) for word in ("tools.release", "make dist", "make travel", "tools.travel branch")]
+    order = [said.index(word) for word in ("tools.release", "make dist", "make travel", "tools.notebook_branch")]
     assert order == sorted(order)
+    (travel,) = (step for step in steps["build"]["steps"] if step.get("run") == "make travel")
+    assert travel["env"] == {"TRICKS_DIST": "dist"}, "the wheel that is tried is the one that is uploaded"
     assert steps["pypi"]["needs"] == "build" and steps["pypi"]["environment"] == "pypi"
     assert steps["publish"]["needs"] == "pypi", "the notebooks install what the registry has"
     assert yaml.safe_load(TEXTS["pages"])["jobs"]["publish"]["concurrency"] == steps["publish"]["concurrency"]

@@ -7,10 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from playwright.sync_api import expect
 
-from tests.browser.conftest import SITE, Visit
+from tests.browser.conftest import ROOT, SITE, Visit
 
 
 def test_the_address_of_the_site_leads_to_the_first_page(visit: Visit) -> None:
@@ -69,13 +68,15 @@ def test_a_name_leads_to_its_trick_and_back(visit: Visit) -> None:
     page.wait_for_url("**/whitening.html#trick-d09")
 
 
-def test_the_download_is_a_notebook_that_runs(visit: Visit, tmp_path: Path) -> None:
-    page = visit.open("book/data/looking")
+def test_a_chapter_can_be_taken_as_notebook_and_as_text_with_its_settings(visit: Visit) -> None:
+    page = visit.open("book/data/whitening")
     page.get_by_label("Download this page").click()
-    offered = page.locator(".btn-download-notebook-button")
-    expect(offered).to_be_visible()
-    address = offered.evaluate("link => link.href")
-    notebook = nbformat.read(Path(unquote(urlsplit(address).path)), as_version=4)
-    assert "tricks-lib[chapters]" in notebook.cells[0].source
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
+    taken = {}
+    for what in ("notebook", "source", "settings"):
+        button = page.locator(f".btn-download-{what}-button")
+        expect(button).to_be_visible()
+        taken[what] = Path(unquote(urlsplit(button.evaluate("link => link.href")).path))
+    assert "tricks-lib[chapters]" in nbformat.read(taken["notebook"], as_version=4).cells[0].source
+    for what, name in (("source", "whitening.md"), ("settings", "whitening.tuned.json")):
+        assert taken[what].name == name
+        assert taken[what].read_bytes() == (ROOT / "book/data" / name).read_bytes()

@@ -118,14 +118,22 @@ def test_what_was_not_tuned_is_refused_by_the_check_and_searched_for_by_a_reader
     assert len(lab.calls) == 1
 
 
-def test_without_a_file_and_without_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_file_and_without_a_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lab = Lab()
     assert tuned(CHAPTER, "arm", lab, RATES, n=2) == {"lr": 1.0} and not list(tmp_path.rglob("*.json"))
+    (told,) = caplog.messages
+    assert f"demo.tuned.json has no result for these settings, so all {len(RATES)} are tried now, on 2 seeds" in told
+    caplog.clear()
     monkeypatch.delenv("TRICKS_BOOK")  # a reader's notebook runs beside the file
     monkeypatch.chdir(tmp_path / "data")
     monkeypatch.setenv("TRICKS_TUNE", "1")
     tuned(CHAPTER, "arm", lab, RATES, n=2)
     assert kept(tmp_path)["arm"]["best"] == 2
+    monkeypatch.delenv("TRICKS_TUNE")
+    tuned(CHAPTER, "arm", lab, RATES, n=2)
+    assert caplog.messages == [], "who tunes, and who has the file, is told nothing"
 
 
 @pytest.mark.parametrize("value", ["0", ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from tricks_lib.experiment.settings import Setting
 
 __all__ = ["tuned"]
 
+_logger = logging.getLogger(__name__)
 Run = Callable[[list[Setting], Sequence[int]], Results]
 
 
@@ -63,7 +65,7 @@ def tuned(
     ValueError
         If no setting is left, since all diverged; or, when chapters are checked (``TRICKS_STRICT=1``), if the file
         has no result for exactly these settings: then ``make tune`` has to run. Without the check the search is done
-        on the spot.
+        on the spot, and a warning is logged that says so.
 
     Examples
     --------
@@ -82,6 +84,15 @@ def tuned(
     elif {key: known.get(key) for key in asked} != asked:
         if os.environ.get("TRICKS_STRICT") == "1":
             raise ValueError(f"arm {arm!r} of {chapter} is not tuned for these settings: run `make tune`")
+        _logger.warning(
+            "%s, arm %r: %s has no result for these settings, so all %d are tried now, on %d seeds each, which takes "
+            "its time. The chapter's page offers that file.",
+            chapter,
+            arm,
+            path,
+            len(settings),
+            n,
+        )
         known = _search(run, settings, seeds(chapter, "tune", n, base=0), metric, highest)
     return dict(settings[known["best"]])
 
