@@ -111,11 +111,19 @@ def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None) 
             cells += [first, *(new_markdown_cell(f"*{text}*") for text in _captions(piece, base)), *hidden]
         elif text := _markdown(piece, base):
             _append(cells, text)
+    if cited := _cited(page):
+        cells.append(new_markdown_cell("\n".join(["## References", "", *cited])))
     result = new_notebook(cells=cells, metadata={"kernelspec": run.metadata["kernelspec"]})
     for number, cell in enumerate(result.cells):
         cell.id = f"cell-{number}"  # else random: two builds would differ
     nbformat.validate(result)
     return result
+
+
+def _cited(page: BeautifulSoup) -> list[str]:
+    """Return a line for each work that the page cites; sphinxcontrib-bibtex keeps its entry in the link's title."""
+    links = page.select('a[href*="bibliography.html#"][title]')
+    return sorted({f"- [{link.get_text()}] {link['title']}" for link in links})
 
 
 def _pieces(element: Tag) -> Iterator[Tag | NavigableString]:

@@ -51,6 +51,13 @@ def test_what_the_page_says_stands_in_plain_markdown() -> None:
     assert "| m | n |" in text and "#" not in text.replace("# One", "")
 
 
+def test_what_is_cited_is_listed_once_at_the_end() -> None:
+    cited = '<a href="../reference/bibliography.html#id1" title="A. Author. A paper. 1998.">Author, 1998</a>'
+    made = notebook(BODY.replace("<p>First.</p>", f"<p>First [{cited}], [{cited}].</p>"), run())
+    assert made.cells[-1].source == "## References\n\n- [Author, 1998] A. Author. A paper. 1998."
+    assert "References" not in notebook(BODY, run()).cells[-1].source
+
+
 def test_cells_come_in_order_with_their_outputs_and_hidden_ones_folded() -> None:
     code = [cell for cell in notebook(BODY, run()).cells if cell.cell_type == "code"]
     assert [cell.source for cell in code[1:]] == ["a = 1", "glue", "a + 1"]
