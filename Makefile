@@ -60,7 +60,7 @@ serve: book  ## build the book, serve it and open it in the browser
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
 lab: $(READY)  ## JupyterLab, with the chapters as notebooks; what it saves is their text
-	JUPYTER_CONFIG_PATH=$(CURDIR)/tools/jupyter $(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/book $(LAB)
+	JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(BIN)/python -m jupyterlab --LabApp.default_url=/lab/tree/book $(LAB)
 
 travel: book  ## run the notebooks that the pages offer, away from here: all, or CHAPTERS="book/data/looking ..."
 	$(BIN)/python -m tools.travel $(CHAPTERS)

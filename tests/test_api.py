@@ -7,6 +7,7 @@ import json
 import pytest
 from typing_extensions import deprecated
 
+import tricks_lib
 import tricks_lib.data.looking as looking
 from tools import api
 
@@ -105,6 +106,7 @@ def test_a_new_major_version_may_break_it() -> None:
 
 
 def test_the_command_fails_on_a_broken_promise(monkeypatch, tmp_path, capsys) -> None:
+    (tmp_path / "api.json").write_text(json.dumps({"version": tricks_lib.__version__, "names": {}}))
     monkeypatch.setattr(api, "LIST", tmp_path / "api.json")
     assert api.main(["write"]) == 0
     assert api.main([]) == 0
@@ -112,3 +114,9 @@ def test_the_command_fails_on_a_broken_promise(monkeypatch, tmp_path, capsys) ->
     monkeypatch.setattr(looking, "__all__", [])
     assert api.main([]) == 1
     assert "tricks_lib.data.looking.PCA is gone" in capsys.readouterr().out
+    promised = (tmp_path / "api.json").read_text()
+    monkeypatch.setattr(api, "notes", lambda version: "what was released")
+    assert api.main(["write"]) == 1, "a new list would hide what is broken"
+    assert (tmp_path / "api.json").read_text() == promised
+    monkeypatch.setattr(api, "notes", lambda version: "")
+    assert api.main(["write"]) == 0, "no release had these names"

@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from packaging.requirements import Requirement
 
 import tricks_lib
-from book._ext.book_notebooks import INSTALL
+from book._ext.book_notebooks import install
 from tools import travel
 from tools.dist import EPOCH, build, copy, from_tree, settle
 
@@ -129,7 +129,7 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
     assert {name for name in names if name.endswith(".py")} == modules
 
 
-def test_sdist_builds_the_same_package(dist: Path) -> None:
+def test_sdist_holds_what_it_is_built_from(dist: Path) -> None:
     (path,) = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
@@ -184,7 +184,7 @@ assert os.listdir() == [], "the folder should be empty"
 assert os.environ["TRICKS_STRICT"] == "1", "claims should be enforced"
 assert not any(pathlib.Path(part, "constraints.txt").exists() for part in sys.path), sys.path
 """
-FIRST = INSTALL.format(version=tricks_lib.__version__)
+FIRST = install(tricks_lib.__version__)
 
 
 @pytest.mark.parametrize(

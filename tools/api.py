@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tricks_lib
+from tools.release import notes
 
 LIST = Path(__file__).resolve().parents[1] / "tests/api.json"
 Names = dict[str, str | None]  # "tricks_lib.data.looking.PCA" -> "(n_components=...)"; None: is not called
@@ -110,10 +111,14 @@ def _members(value: type) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     today = public()
+    last = json.loads(LIST.read_text("utf8"))
+    found = since_release(last, today)
     if arguments == ["write"]:
+        if found and notes(last["version"]):  # the changelog dates that version: it was released
+            print("\n".join([f"{LIST.name} stays: {last['version']} promised what is not there", *found]))
+            return 1
         LIST.write_text(json.dumps({"version": tricks_lib.__version__, "names": today}, indent=1) + "\n", "utf8")
         return 0
-    found = since_release(json.loads(LIST.read_text("utf8")), today)
     print("\n".join(found) or f"{len(today)} public names: nothing that was promised is missing")
     return bool(found)
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import tricks_lib
+from tools.pages import RELEASE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +22,7 @@ def problems(tag: str, version: str, root: Path = ROOT) -> list[str]:
     api = json.loads((root / "tests/api.json").read_text("utf8"))["version"]
     found = {
         f"the tag is {tag}, the version {version}: it should be v{version}": tag != f"v{version}",
+        f"the version {version} is no release: it should be like 1.2.0": not RELEASE.fullmatch(version),
         f"CHANGELOG.md has no notes under '## [{version}] - <date>'": not notes(version, root),
         "CHANGELOG.md still has notes under [Unreleased]": bool(notes("Unreleased", root)),
         f"CITATION.cff does not have the version {version}": citation is None or citation[1] != version,

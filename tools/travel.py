@@ -57,7 +57,9 @@ def elsewhere() -> list[Path]:
 
 def _kept(name: str, wanted: list[str], *below: Path) -> Path:
     """Return an environment that is kept in build/ as long as the lock and what is wanted stay the same."""
-    key = hashlib.sha256(LOCK.read_bytes() + repr((sorted(wanted), below)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(LOCK.read_bytes() + repr((sorted(wanted), below, sys.version_info[:2])).encode()).hexdigest()[
+        :12
+    ]
     folder = BUILD / f"{name}-{key}"
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / f".{name}.lock"):
@@ -70,7 +72,7 @@ def _kept(name: str, wanted: list[str], *below: Path) -> Path:
 
 def environment(folder: Path, *below: Path) -> Path:
     """Make an environment; return its Python. What is installed in those ``below`` is there, and stays as it is."""
-    venv.create(folder, with_pip=not below)
+    venv.create(folder, with_pip=not below, symlinks=os.name != "nt")
     if below:
         (packages,) = folder.glob("lib/*/site-packages")
         lower = [str(path) for place in below for path in place.glob("lib/*/site-packages")]

@@ -10,6 +10,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+import tricks_lib
+
 BRANCH = "notebooks"
 HOST = "https://github.com/"  # what both services read; elsewhere there are no links
 ICONS = {"Colab": "_static/images/logo_colab.png", "Binder": "_static/images/logo_binder.svg"}  # the theme's
@@ -28,7 +30,8 @@ def links(repository: str, name: str) -> dict[str, str]:
 
 def offer(app: Sphinx, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Add a menu with the links to the buttons of a page that has a notebook."""
-    places = links(context["repository"], name) if "ipynb_source" in context else {}
+    released = "dev" not in tricks_lib.__version__  # the branch holds the notebooks of the last release
+    places = links(context["repository"], name) if released and "ipynb_source" in context else {}
     buttons = [
         {"type": "link", "url": url, "text": service, "tooltip": f"Open in {service}", "icon": ICONS[service]}
         for service, url in places.items()

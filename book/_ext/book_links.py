@@ -74,7 +74,7 @@ def used(text: str) -> set[str]:
 def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterator[str]:
     """Yield where the book teaches or uses a name, as reStructuredText; ``chapters`` maps each to its text.
 
-    A trick that names it comes first; else the chapter of its module; else the chapters that use it, or its module.
+    A trick that names it comes first; else the chapter of its module; else the chapters that use it.
     """
     taught = [
         trick for trick in tricks if symbol in trick.get("symbols", []) and f"book/{trick['chapter']}" in chapters
@@ -85,8 +85,7 @@ def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterat
     named = [chapter for chapter in chapters if f"{symbol}.".startswith(_module(chapter))]
     uses = {chapter: used(text) for chapter, text in chapters.items()}
     users = [chapter for chapter in uses if symbol in uses[chapter]]
-    neighbors = [chapter for chapter in uses if symbol.rpartition(".")[0] in uses[chapter]]
-    yield from (f":doc:`/{chapter}`" for chapter in named or users or neighbors)
+    yield from (f":doc:`/{chapter}`" for chapter in named or users)
 
 
 def _module(chapter: str) -> str:

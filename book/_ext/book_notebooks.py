@@ -28,7 +28,7 @@ INSTALL = """\
 import importlib.util
 
 if importlib.util.find_spec("tricks_lib") is None:
-    %pip install -q "tricks-lib[chapters]=={version}\""""
+    %pip install -q "{requirement}\""""
 TUNED = """\
 # What was tuned for this chapter, beside the notebook: without it, it would be tuned again.
 from pathlib import Path
@@ -36,6 +36,14 @@ from pathlib import Path
 if not Path("{name}").exists():
     Path("{name}").write_text({text!r})"""
 FOLDED = {"jupyter": {"source_hidden": True}}
+SOLUTION = {"jupyter": {"source_hidden": True, "outputs_hidden": True}}
+
+
+def install(version: str, repository: str = "") -> str:
+    """Return the first cell: it brings the release, or what comes after one from the repository, if that is known."""
+    unreleased = f" @ git+{repository}" if repository else ""
+    wanted = unreleased if "dev" in version else f"=={version}"
+    return INSTALL.format(requirement=f"tricks-lib[chapters]{wanted}")
 
 
 class Plain(MarkdownConverter):
@@ -83,10 +91,11 @@ class Plain(MarkdownConverter):
         return f"\n\n```{language}\n{element.get_text().strip()}\n```\n\n"
 
 
-def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None) -> Any:
+def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None, repository: str = "") -> Any:
     """Return the notebook of a page: of its HTML and the executed cells behind it.
 
-    ``base`` is where the page's links start, ``tuned`` the file of the chapter's settings, if it has one.
+    ``base`` is where the page's links start, ``tuned`` the file of the chapter's settings, if it has one, and
+    ``repository`` where versions come from that were not released.
 
     Raises
     ------
@@ -99,7 +108,7 @@ def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None) 
     places = page.select("div.cell")
     if len(places) != len(shown):
         raise ValueError(f"the page shows {len(places)} cells, its run has {len(shown)}")
-    cells = [new_code_cell(INSTALL.format(version=tricks_lib.__version__))]
+    cells = [new_code_cell(install(tricks_lib.__version__, repository))]
     if tuned is not None:
         text = json.dumps(json.loads(tuned.read_text("utf8")), separators=(",", ":"))
         cells.append(new_code_cell(TUNED.format(name=tuned.name, text=text), metadata=FOLDED))
@@ -108,6 +117,8 @@ def notebook(body: str, run: Any, *, base: str = "", tuned: Path | None = None) 
     for piece in _pieces(page):
         if isinstance(piece, Tag) and "cell" in _classes(piece):
             first, *hidden = next(taken)
+            if piece.find_parent(class_="solution"):
+                first.metadata |= SOLUTION
             cells += [first, *(new_markdown_cell(f"*{text}*") for text in _captions(piece, base)), *hidden]
         elif text := _markdown(piece, base):
             _append(cells, text)
@@ -141,7 +152,7 @@ def _markdown(piece: Tag | NavigableString, base: str) -> str:
 
 
 def _append(cells: list[Any], text: str) -> None:
-    if cells[-1].cell_type == "markdown" and not text.startswith("#"):
+    if cells[-1].cell_type == "markdown" and not text.startswith(("#", "**Exercise", "**Solution")):
         cells[-1].source += f"\n\n{text}"
     else:
         cells.append(new_markdown_cell(text))
@@ -186,7 +197,8 @@ def write(app: Sphinx, name: str, template: str, context: dict[str, Any], doctre
     if tuned:
         shutil.copyfile(tuned, to.with_name(tuned.name))
         context["settings_source"] = f"{name}.tuned.json"
-    nbformat.write(notebook(context["body"], nbformat.read(run, as_version=4), base=base, tuned=tuned), to)
+    executed, repository = nbformat.read(run, as_version=4), context["repository"]
+    nbformat.write(notebook(context["body"], executed, base=base, tuned=tuned, repository=repository), to)
     context["ipynb_source"] = f"{name}.ipynb"
 
 

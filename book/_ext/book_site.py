@@ -32,11 +32,11 @@ def configure(app: Sphinx, config: Any) -> None:
     identity = _identity(app)
     config.mathjax_path = f"mathjax/{MATHJAX}"
     config.version = config.release = tricks_lib.__version__
-    config.html_context |= {"repository": identity["repository"]}  # for book_launch.py
+    config.html_context |= {"repository": identity["repository"]}  # for book_launch.py and book_notebooks.py
     if identity["authors"]:
         config.author = ", ".join(identity["authors"])
     if site := identity["site"].rstrip("/"):  # tools/pages.py lays it out
-        config.html_baseurl = f"{site}/latest/"
+        config.html_baseurl = f"{site}/{'dev' if 'dev' in tricks_lib.__version__ else 'latest'}/"
     if identity["repository"]:
         config.html_theme_options |= {"repository_url": identity["repository"], "use_repository_button": True}
 

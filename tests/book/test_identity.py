@@ -23,7 +23,7 @@ def project(folder: Path, **known: Any) -> SimpleNamespace:
 
 
 def configured(folder: Path, **known: Any) -> SimpleNamespace:
-    config = SimpleNamespace(html_theme_options={}, html_baseurl="", author="The authors")
+    config = SimpleNamespace(html_theme_options={}, html_context={}, html_baseurl="", author="The authors")
     configure(project(folder, **known), config)
     return config
 

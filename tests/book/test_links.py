@@ -41,7 +41,7 @@ from tricks_lib.device import default_device
         ("tricks_lib.data.whitening.ZCAWhitening", [":doc:`/book/data/whitening`"]),
         ("tricks_lib.data.whitening", [":doc:`/book/data/whitening`"]),
         ("tricks_lib.device.default_device", [":doc:`/book/data/whitening`", ":doc:`/book/data/maps`"]),
-        ("tricks_lib.device.nobody", [":doc:`/book/data/whitening`", ":doc:`/book/data/maps`"]),
+        ("tricks_lib.device.nobody", []),
         ("tricks_lib.data.fitted.covariance", [":doc:`/book/data/maps`"]),
         ("tricks_lib.elsewhere.nobody", []),
         ("tricks_lib.data.whitening_more.x", []),

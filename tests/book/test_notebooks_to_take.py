@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "book" / "_ext"))
-from book_notebooks import notebook
+from book_notebooks import install, notebook
 
 BODY = r"""
 <section id="one"><h1>One<a class="headerlink" href="#one">#</a></h1>
@@ -51,6 +51,26 @@ def test_what_the_page_says_stands_in_plain_markdown() -> None:
     assert "| m | n |" in text and "#" not in text.replace("# One", "")
 
 
+@pytest.mark.parametrize(
+    ("version", "repository", "wanted"),
+    [
+        ("1.2.0", "https://example.org/a", '"tricks-lib[chapters]==1.2.0"'),
+        ("1.3.0.dev0", "https://example.org/a", '"tricks-lib[chapters] @ git+https://example.org/a"'),
+        ("1.3.0.dev0", "", '"tricks-lib[chapters]"'),
+    ],
+)
+def test_the_first_cell_brings_the_version_of_the_page(version: str, repository: str, wanted: str) -> None:
+    assert install(version, repository).endswith(f"%pip install -q {wanted}")
+
+
+def test_exercises_and_solutions_begin_cells_and_solutions_are_folded() -> None:
+    made = notebook(BODY, run())
+    (said,) = (cell for cell in made.cells if "**Solution**" in cell.source)
+    code = next(cell for cell in made.cells if cell.source == "a + 1")
+    assert said.source.startswith("**Solution**")
+    assert code.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+
+
 def test_what_is_cited_is_listed_once_at_the_end() -> None:
     cited = '<a href="../reference/bibliography.html#id1" title="A. Author. A paper. 1998.">Author, 1998</a>'
     made = notebook(BODY.replace("<p>First.</p>", f"<p>First [{cited}], [{cited}].</p>"), run())
@@ -61,7 +81,11 @@ def test_what_is_cited_is_listed_once_at_the_end() -> None:
 def test_cells_come_in_order_with_their_outputs_and_hidden_ones_folded() -> None:
     code = [cell for cell in notebook(BODY, run()).cells if cell.cell_type == "code"]
     assert [cell.source for cell in code[1:]] == ["a = 1", "glue", "a + 1"]
-    assert [cell.metadata.get("jupyter") for cell in code[1:]] == [None, {"source_hidden": True}, None]
+    assert [cell.metadata.get("jupyter") for cell in code[1:]] == [
+        None,
+        {"source_hidden": True},
+        {"source_hidden": True, "outputs_hidden": True},
+    ]
     assert [cell.source for cell in notebook(BODY, run()).cells][2:5] == ["a = 1", "*A figure*", "glue"], (
         "before the text"
     )

@@ -69,6 +69,10 @@ def test_a_tag_that_is_not_the_version(project: Path, tag: str) -> None:
     assert line == f"the tag is {tag}, the version 0.2.0: it should be v0.2.0"
 
 
+def test_a_version_that_no_folder_of_the_site_may_have_is_no_release(project: Path) -> None:
+    assert any("should be like 1.2.0" in line for line in release.problems("v0.2.0rc1", "0.2.0rc1", project))
+
+
 def test_the_versions_of_this_project_agree() -> None:
     """All but the notes, which stand under [Unreleased] until the day of a release."""
     left = release.problems(f"v{tricks_lib.__version__}", tricks_lib.__version__)

@@ -16,6 +16,7 @@ USES = re.compile(r"uses: ([\w.-]+/[\w./-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)")
 BY_TAG = re.compile(r"uses: [\w.-]+/[\w./-]+@v[\d.]+ # by tag: .+")
 MAY_WRITE = {
     ("pages", "publish"): {"contents": "write"},
+    ("release", "announce"): {"contents": "write"},
     ("release", "publish"): {"contents": "write"},
     ("release", "pypi"): {"id-token": "write"},
 }
@@ -85,7 +86,7 @@ def test_what_the_workflows_call_exists() -> None:
     made = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf8"), re.MULTILINE))
     words = [word for line in re.findall(r"\bmake ([^|>\n]+)", called) for word in line.split()]
     targets = {word for word in words if re.fullmatch("[a-z]+", word)}
-    assert {"dist", "book", "pages", "library", "drift", "test"} <= targets
+    assert {"dist", "pages", "library", "drift", "test"} <= targets
     assert targets - made == set()
     tools = set(re.findall(r"-m tools\.(\w+)", called))
     assert {"release", "branch"} <= tools
@@ -96,13 +97,17 @@ def test_what_the_workflows_call_exists() -> None:
 def test_nothing_is_published_before_it_was_tried() -> None:
     steps = yaml.safe_load(TEXTS["release"])["jobs"]
     said = commands(steps["build"])
-    order = [said.index(word) for word in ("tools.release", "make dist", "make travel", "tools.notebook_branch")]
+    order = [
+        said.index(word) for word in ("tools.release", ".ci/run", "make dist", "make travel", "tools.notebook_branch")
+    ]
     assert order == sorted(order)
     (travel,) = (step for step in steps["build"]["steps"] if step.get("run") == "make travel")
     assert travel["env"] == {"TRICKS_DIST": "dist"}, "the wheel that is tried is the one that is uploaded"
     assert steps["pypi"]["needs"] == "build" and steps["pypi"]["environment"] == "pypi"
-    assert steps["publish"]["needs"] == "pypi", "the notebooks install what the registry has"
-    assert yaml.safe_load(TEXTS["pages"])["jobs"]["publish"]["concurrency"] == steps["publish"]["concurrency"]
+    assert steps["publish"]["needs"] == steps["announce"]["needs"] == "pypi", "notebooks install what the registry has"
+    pages = yaml.safe_load(TEXTS["pages"])["jobs"]
+    assert ".ci/run" in commands(pages["book"])
+    assert pages["publish"]["concurrency"] != steps["publish"]["concurrency"], "a push would cancel a waiting release"
 
 
 def test_the_oldest_python_is_tried() -> None:
