@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
-.PHONY: help book test browser notebooks serve lint claims tune null repro clean
+.PHONY: help book test browser notebooks serve lint claims tune null mutants repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ tune: $(READY)  ## tune the settings that chapters use: all, or CHAPTERS="book/d
 
 null: notebooks  ## does each effect vanish with its trick switched off? All, or TRICKS="D07 A/A ..."
 	$(BIN)/python -m tools.nulls $(TRICKS)
+
+mutants: $(READY)  ## do the tests notice small faults in the library? All, or MODULES="tricks_lib.data.looking ..."
+	$(BIN)/python -m tools.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(MODULES)
 
 repro: $(READY)  ## run every chapter twice and compare what it says
 	$(BIN)/python -m tools.notebooks repro
