@@ -21,8 +21,9 @@ from tools.mutants.trials import Trials
 
 ENOUGH = 85  # percent
 REPORT = Path("build/mutants")
-TESTS = ["tests", "--ignore=tests/book", "--ignore=tests/browser", "--ignore=tests/test_package.py"]
+IGNORED = ["--ignore=tests/book", "--ignore=tests/browser", "--ignore=tests/test_package.py"]
 OPTIONS = ["-q", "-p", "no:cacheprovider", "--capture=sys", "--hypothesis-profile=mutants"]
+NOTICED = ("killed", "timed out")
 Record = dict[str, Any]
 
 
@@ -35,8 +36,8 @@ def main(arguments: list[str]) -> int:
     files = {module: path for name in chosen.names for module, path in modules(name).items()}
     picked = {module: sample(path, f"{chosen.seed} {module}", chosen.count) for module, path in files.items()}
     start = time.time()
-    trials = Trials({module: some for module, some in picked.items() if some}, chosen.names[0].split(".")[0])
-    if code := pytest.main([*OPTIONS, *TESTS, trials.package], plugins=[trials]):
+    trials = Trials({module: some for module, some in picked.items() if some}, chosen.names[0].split(".")[0], tell)
+    if code := pytest.main([*OPTIONS, *IGNORED, *tests(chosen.names)], plugins=[trials]):
         return int(code)
     records = [
         {"module": module, "line": fault.line, "fault": str(fault), "end": end} for module, fault, end in trials.ends
@@ -58,10 +59,25 @@ def modules(name: str) -> dict[str, Path]:
     return {".".join(one.with_suffix("").parts).removesuffix(".__init__"): one for one in found}
 
 
+def tests(names: list[str]) -> list[str]:
+    """Return where the tests of modules are: of their part: ``tests/data``, and the examples in docstrings."""
+    package, *_ = names[0].split(".")
+    parts = {tuple(name.split(".")[1:2]) for name in names}
+    if not all(part and Path("tests", *part).is_dir() for part in parts):
+        return ["tests", package]
+    return [str(Path(folder, *part)) for part in sorted(parts) for folder in ("tests", package)]
+
+
 def sample(path: Path, seed: str, count: int) -> list[Fault]:
     """Return ``count`` faults of a file, or all if it has fewer."""
     found = faults(path.read_text("utf8"))
     return random.Random(seed).sample(found, min(count, len(found)))
+
+
+def tell(module: str, fault: Fault, end: str) -> None:
+    """Say at once what went unnoticed."""
+    if end not in NOTICED:
+        print(f"{module.replace('.', '/')}.py:{fault.line}: {end}: {fault}", flush=True)
 
 
 def by_module(records: list[Record]) -> dict[str, list[Record]]:
@@ -72,7 +88,7 @@ def by_module(records: list[Record]) -> dict[str, list[Record]]:
 
 def score(records: list[Record]) -> float:
     """Return the percentage of faults that tests noticed."""
-    return 100 * sum(record["end"] in ("killed", "timed out") for record in records) / len(records)
+    return 100 * sum(record["end"] in NOTICED for record in records) / len(records)
 
 
 def report(records: list[Record]) -> list[str]:
@@ -83,7 +99,7 @@ def report(records: list[Record]) -> list[str]:
         ends = [record["end"] for record in of]
         killed, late = ends.count("killed"), ends.count("timed out")
         table.append(f"{module:50} {len(of):6} {killed:7} {late:10} {score(of):4.0f} %")
-        left = [record for record in of if record["end"] not in ("killed", "timed out")]
+        left = [record for record in of if record["end"] not in NOTICED]
         survivors += [f"{module.replace('.', '/')}.py:{r['line']}: {r['end']}: {r['fault']}" for r in left]
     return [*table, f"{len(survivors)} of {len(records)} faults went unnoticed:", *survivors]
 

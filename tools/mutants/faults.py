@@ -1,12 +1,14 @@
 """The faults that are planted: what may stand in for a piece of code.
 
-Left alone are imports, annotations, decorators, docstrings, `__all__` and the wording of error messages.
+Left alone are imports, annotations, decorators, docstrings, `__all__`, the wording of error messages, and in drawings
+the sizes of letters and lines.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,6 +39,8 @@ SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
     ast.Continue: (ast.Pass,),
 }
 SKIPPED = {"annotation", "returns", "decorator_list", "ctx"}
+LOOKS = {"fontsize", "frameon", "labelpad", "labelsize", "linewidth", "linewidths", "markersize", "xytext", "zorder"}
+WIDTH = 80
 Step = tuple[str, int | None]
 
 
@@ -64,7 +68,8 @@ class Fault:
     def __str__(self) -> str:
         """Say what was there and what is there now: the expression around the place, or the statement."""
         before, after = (_text(statement, self.path) for statement in (self.statement, self.planted()))
-        return f"{before}  ->  {after}"
+        same = next((k for k, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+        return "  ->  ".join(textwrap.shorten(text[max(0, same - WIDTH // 2) :], WIDTH) for text in (before, after))
 
 
 def faults(source: str) -> list[Fault]:
@@ -122,6 +127,8 @@ def _is_left_alone(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)  # a docstring
+    if isinstance(node, ast.keyword):
+        return node.arg in LOOKS
     if isinstance(node, ast.Assign):
         called = node.value.func if isinstance(node.value, ast.Call) else None
         return ast.unparse(node.targets[0]) == "__all__" or getattr(called, "id", "") in {"TypeVar", "ParamSpec"}
@@ -165,6 +172,5 @@ def _follow(node: ast.AST, way: tuple[Step, ...]) -> ast.AST:
 def _text(statement: ast.stmt, path: tuple[Step, ...]) -> str:
     """Return the code of the innermost expression that holds the place, or of the place if that is a statement."""
     node, around = _follow(statement, path), _follow(statement, path[:-1])
-    shown = around if isinstance(around, ast.expr | ast.arguments | ast.comprehension) else node
-    text = ast.unparse(shown).split("\n")[0]
-    return text if len(text) <= 90 else f"{text[:87]}..."
+    shown = around if isinstance(around, ast.expr | ast.keyword | ast.arguments | ast.comprehension) else node
+    return " ".join(ast.unparse(shown).split())

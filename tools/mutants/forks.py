@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
-__all__ = ["in_forks"]
+__all__ = ["WORKERS", "in_forks"]
 
 WORKERS = 2
 MEMORY = 8 << 30  # bytes; a fault may ask for any number of them

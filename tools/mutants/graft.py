@@ -29,9 +29,10 @@ def graft(module: ModuleType, statement: ast.stmt) -> None:
 
 def _renew(old: Any, new: Any) -> bool:
     """Make ``old`` behave as ``new``; tell whether that can be done in place."""
-    if isinstance(old, type) and isinstance(new, type):
-        _renew_class(old, new)
-        return True
+    if isinstance(new, type):
+        if isinstance(old, type) and old.__qualname__ == new.__qualname__ and old is not new:
+            _renew_class(old, new)
+        return isinstance(old, type)
     if isinstance(old, property) and isinstance(new, property):
         return all(_renew(a, b) for a, b in ((old.fget, new.fget), (old.fset, new.fset)) if a)
     for inner in ("__func__", "__wrapped__"):  # static and class methods; what functools.wraps has made

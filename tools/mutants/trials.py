@@ -6,28 +6,30 @@ import ast
 import gc
 import importlib
 import json
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TextIO
 
 import coverage
 import pytest
 
 from tools.mutants.faults import Fault
-from tools.mutants.forks import in_forks
+from tools.mutants.forks import WORKERS, in_forks
 from tools.mutants.graft import graft
 
 __all__ = ["Trials"]
 
 PASSED, FAILED = 0, 1
+SECONDS = 5.0  # of tests for each fault: what only a slower test would notice counts as unnoticed
+GROUPS = 8  # of tests that run in one fork while they are measured
 SPARE = 2.0  # seconds of computing that a test may take beyond three times what it usually takes
 ENDS = {PASSED: "survived", -signal.SIGPROF: "timed out", -signal.SIGALRM: "timed out"}  # all others: killed
 
@@ -35,46 +37,56 @@ ENDS = {PASSED: "survived", -signal.SIGPROF: "timed out", -signal.SIGALRM: "time
 class Trials:
     """A pytest plugin that, in place of the tests, tries all faults."""
 
-    def __init__(self, faults: dict[str, list[Fault]], package: str) -> None:
-        self.faults, self.package = faults, package
+    def __init__(self, faults: dict[str, list[Fault]], package: str, tell: Callable[[str, Fault, str], None]) -> None:
+        self.faults, self.package, self.tell = faults, package, tell
         self.ends: list[tuple[str, Fault, str]] = []
+        self.failure = ""
         self.items: dict[str, pytest.Item] = {}
         self.seconds: dict[str, float] = {}
         self.tests: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))  # of a file and a line
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self) -> None:
-        from hypothesis import Phase, settings  # not before pytest, which has to rewrite it
+        from hypothesis import HealthCheck, Phase, settings  # not before pytest, which has to rewrite it
 
         phases = (Phase.explicit, Phase.generate)  # the first counterexample is as good as the shortest
-        settings.register_profile("mutants", deadline=None, database=None, derandomize=True, phases=phases)
+        settings.register_profile(
+            "mutants",
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),  # a slow machine is no fault
+        )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failure = f"{report.nodeid}\n{report.longreprtext}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed:
             raise session.Failed("the tests cannot be collected")
         self.items = {item.nodeid: item for item in session.items}
-        folder = Path(tempfile.mkdtemp())
-        try:
-            self._measure(folder)
-        finally:
-            shutil.rmtree(folder)
+        self._measure()
         self._check()
         self._try_all()
         return True
 
-    def _measure(self, folder: Path) -> None:
-        """Run each file of tests in a fork of its own, and note which lines each test runs, and its time."""
-        files: dict[Path, list[str]] = defaultdict(list)
-        for name, item in self.items.items():
-            files[item.path].append(name)
-        reports = {file: folder / f"{index}.json" for index, file in enumerate(files)}
-        jobs = ((file, partial(self._trace, tests, reports[file])) for file, tests in files.items())
+    def _measure(self) -> None:
+        """Run all tests, a group in a fork, and note which lines each test runs, its time, and what it imports."""
+        names = list(self.items)
+        size = -(-len(names) // GROUPS)
+        groups = [(names[start : start + size], TemporaryFile("w+")) for start in range(0, len(names), size)]
+        jobs = ((report, partial(self._trace, tests, report)) for tests, report in groups)
         late: set[str] = set()
-        for file, code in in_forks(jobs):
+        for report, code in in_forks(jobs):
+            with report:
+                report.seek(0)
+                found = json.load(report)
             if code != PASSED:
-                pytest.exit(f"a test fails without any fault in the library: {file}", FAILED)
-            seconds, lines, loaded = json.loads(reports[file].read_text("utf8"))
+                pytest.exit(f"a test fails without any fault in the library: {found}", FAILED)
+            seconds, lines, loaded = found
             self.seconds |= seconds
             late |= set(loaded)
             for path, tests_of in lines.items():
@@ -82,7 +94,7 @@ class Trials:
                     self.tests[path][int(line)] += tests
         load(sorted(late))
 
-    def _trace(self, tests: list[str], report: Path) -> int:
+    def _trace(self, tests: list[str], report: TextIO) -> int:
         before = set(sys.modules)
         tracer = coverage.Coverage(data_file=None, include=[f"{Path(self.package).resolve()}/*"], config_file=False)
         tracer.start()
@@ -91,50 +103,62 @@ class Trials:
             start = time.process_time()
             tracer.switch_context(name)
             if self._run([name]) != PASSED:
+                json.dump(self.failure, report)
+                report.flush()
                 return FAILED
             seconds[name] = time.process_time() - start
         tracer.stop()
         data = tracer.get_data()
         lines = {file: data.contexts_by_lineno(file) for file in data.measured_files()}
-        report.write_text(json.dumps([seconds, lines, sorted(set(sys.modules) - before)]), "utf8")
+        json.dump([seconds, lines, sorted(set(sys.modules) - before)], report)
+        report.flush()
         return PASSED
 
     def _check(self) -> None:
-        """Make sure that tests pass in the order of the trials, with each module's own statements grafted into it."""
-        jobs = []
-        for module, faults in self.faults.items():
-            statements = {id(fault.statement): fault.statement for fault in faults}
-            tests = {test for fault in faults for test in self._that_meet(module, fault)}
-            jobs.append((module, partial(self._try, module, list(statements.values()), self._fastest_first(tests))))
-        for module, code in in_forks(jobs):
-            if code != PASSED:
-                pytest.exit(f"{module}: its tests fail without any fault in it", FAILED)
+        """Make sure that tests pass in the order of the trials, with all modules' own statements grafted into them."""
+        own = {module: {id(one.statement): one.statement for one in faults} for module, faults in self.faults.items()}
+        chosen = {test for module, faults in self.faults.items() for one in faults for test in self.meet(module, one)}
+        tests = self._fastest_first(chosen)
+        reports = [TemporaryFile("w+") for _ in range(WORKERS)]
+        jobs = ((report, partial(self._repeat, own, tests[k::WORKERS], report)) for k, report in enumerate(reports))
+        for report, code in in_forks(jobs):
+            with report:
+                report.seek(0)
+                if code != PASSED:
+                    pytest.exit(f"a test fails once the library's own code is grafted into it: {report.read()}", FAILED)
+
+    def _repeat(self, own: dict[str, dict[int, ast.stmt]], tests: list[str], report: TextIO) -> int:
+        for module, statements in own.items():
+            for statement in statements.values():
+                graft(importlib.import_module(module), statement)
+        code = self._run(tests)
+        print(self.failure, file=report, flush=True)
+        return code
 
     def _try_all(self) -> None:
-        total = sum(map(len, self.faults.values()))
         jobs = (
-            ((module, fault), partial(self._try, module, [fault.planted()], self._that_meet(module, fault)))
+            ((module, fault), partial(self._try, module, fault, self.meet(module, fault)))
             for module, faults in self.faults.items()
             for fault in faults
         )
         for (module, fault), code in in_forks(jobs):
-            end = ENDS.get(code, "killed") if self._that_meet(module, fault) else "met by no test"
+            end = ENDS.get(code, "killed") if self.meet(module, fault) else "met by no test"
             self.ends.append((module, fault, end))
-            print(f"\r{len(self.ends)} of {total}", end="", flush=True)
+            self.tell(module, fault, end)
 
-    def _that_meet(self, module: str, fault: Fault) -> list[str]:
-        """Return the tests that run one of the fault's lines."""
+    def meet(self, module: str, fault: Fault) -> list[str]:
+        """Return the tests that run one of the fault's lines, fastest first, as many as fit into some seconds."""
         tests_of = self.tests[str(importlib.import_module(module).__file__)]
-        return self._fastest_first({test for line in fault.lines for test in tests_of.get(line, [])})
+        tests = self._fastest_first({test for line in fault.lines for test in tests_of.get(line, [])})
+        spent = accumulate(self.seconds[test] for test in tests)
+        return [test for test, seconds in zip(tests, spent, strict=True) if seconds < SECONDS] or tests[:1]
 
     def _fastest_first(self, tests: Iterable[str]) -> list[str]:
         return sorted(tests, key=lambda test: (self.seconds[test], test))
 
-    def _try(self, module: str, statements: list[ast.stmt], tests: list[str]) -> int:
-        loaded = importlib.import_module(module)
+    def _try(self, module: str, fault: Fault, tests: list[str]) -> int:
         try:
-            for statement in statements:
-                graft(loaded, statement)
+            graft(importlib.import_module(module), fault.planted())
         except Exception:
             return FAILED  # it cannot even be loaded
         return self._run(tests)
