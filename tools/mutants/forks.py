@@ -7,8 +7,9 @@ import resource
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from typing import TypeVar
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryFile
+from typing import TextIO, TypeVar
 
 __all__ = ["WORKERS", "in_forks"]
 
@@ -17,34 +18,40 @@ MEMORY = 8 << 30  # bytes; a fault may ask for any number of them
 SECONDS = 300  # for a job that waits for ever
 BROKEN = 70
 T = TypeVar("T")
+Job = Callable[[TextIO], int]  # writes what it found, and returns its exit code
 
 
-def in_forks(jobs: Iterable[tuple[T, Callable[[], int]]]) -> Iterator[tuple[T, int]]:
-    """Yield for each job its name and its exit code, which is negative if a signal ended it."""
-    running: dict[int, T] = {}
-    for name, job in jobs:
-        if len(running) == WORKERS:
+def in_forks(jobs: Iterable[tuple[T, Job]]) -> Iterator[tuple[T, int, str]]:
+    """Yield for each job its name, its exit code, which is negative if a signal ended it, and what it found."""
+    running: dict[int, tuple[T, TextIO]] = {}
+    with ExitStack() as reports:
+        for name, job in jobs:
+            if len(running) == WORKERS:
+                yield _ended(running)
+            report = reports.enter_context(TemporaryFile("w+"))
+            if not (pid := os.fork()):
+                _run(job, report)
+            running[pid] = name, report
+        while running:
             yield _ended(running)
-        if not (pid := os.fork()):
-            _run(job)
-        running[pid] = name
-    while running:
-        yield _ended(running)
 
 
-def _ended(running: dict[int, T]) -> tuple[T, int]:
+def _ended(running: dict[int, tuple[T, TextIO]]) -> tuple[T, int, str]:
     pid, status = os.wait()
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # what the job has started and left
+    name, report = running.pop(pid)
+    report.seek(0)
+    found = report.read()
+    report.close()
     if (code := os.waitstatus_to_exitcode(status)) == BROKEN:
-        raise RuntimeError(f"the job of {running[pid]} broke, which says nothing of what it tried")
-    return running.pop(pid), code
+        raise RuntimeError(f"the job of {name} broke, which says nothing of what it tried:\n{found}")
+    return name, code, found
 
 
-def _run(job: Callable[[], int]) -> None:
+def _run(job: Job, report: TextIO) -> None:
     """Run a job in silence, and end the process with its exit code."""
     code = BROKEN
-    heard = os.fdopen(os.dup(2), "w")
     try:
         os.setpgid(0, 0)
         signal.alarm(SECONDS)
@@ -52,9 +59,9 @@ def _run(job: Callable[[], int]) -> None:
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        code = job()
+        code = job(report)
     except BaseException:
-        traceback.print_exc(file=heard)
-        heard.flush()
+        traceback.print_exc(file=report)
     finally:
+        report.flush()
         os._exit(code)

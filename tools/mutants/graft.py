@@ -29,10 +29,9 @@ def graft(module: ModuleType, statement: ast.stmt) -> None:
 
 def _renew(old: Any, new: Any) -> bool:
     """Make ``old`` behave as ``new``; tell whether that can be done in place."""
-    if isinstance(new, type):
-        if isinstance(old, type) and old.__qualname__ == new.__qualname__ and old is not new:
-            _renew_class(old, new)
-        return isinstance(old, type)
+    if isinstance(old, type) and isinstance(new, type):
+        _renew_class(old, new)
+        return True
     if isinstance(old, property) and isinstance(new, property):
         return all(_renew(a, b) for a, b in ((old.fget, new.fget), (old.fset, new.fset)) if a)
     for inner in ("__func__", "__wrapped__"):  # static and class methods; what functools.wraps has made
@@ -57,6 +56,8 @@ def _renew_cells(old: FunctionType, new: FunctionType) -> None:
 def _renew_class(old: type, new: type) -> None:
     for name, value in vars(new).items():
         before = vars(old).get(name)
+        if isinstance(value, type) and not value.__qualname__.startswith(f"{new.__qualname__}."):
+            continue  # not a class within the class; what autograd adds to its functions leads back to them
         if _renew(before, value):
             continue
         if isinstance(value, FunctionType):

@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from itertools import accumulate, zip_longest
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TextIO
 
 import coverage
@@ -77,16 +76,12 @@ class Trials:
         """Run all tests, a group in a fork, and note which lines each test runs, its time, and what it imports."""
         names = list(self.items)
         size = -(-len(names) // GROUPS)
-        groups = [(names[start : start + size], TemporaryFile("w+")) for start in range(0, len(names), size)]
-        jobs = ((report, partial(self._trace, tests, report)) for tests, report in groups)
+        groups = [names[start : start + size] for start in range(0, len(names), size)]
         late: set[str] = set()
-        for report, code in in_forks(jobs):
-            with report:
-                report.seek(0)
-                found = json.load(report)
+        for _, code, found in in_forks((tests[0], partial(self._trace, tests)) for tests in groups):
             if code != PASSED:
                 pytest.exit(f"a test fails without any fault in the library: {found}", FAILED)
-            seconds, lines, loaded = found
+            seconds, lines, loaded = json.loads(found)
             self.seconds |= seconds
             late |= set(loaded)
             for path, tests_of in lines.items():
@@ -103,15 +98,13 @@ class Trials:
             start = time.process_time()
             tracer.switch_context(name)
             if self._run([name]) != PASSED:
-                json.dump(self.failure, report)
-                report.flush()
+                report.write(self.failure)
                 return FAILED
             seconds[name] = time.process_time() - start
         tracer.stop()
         data = tracer.get_data()
         lines = {file: data.contexts_by_lineno(file) for file in data.measured_files()}
         json.dump([seconds, lines, sorted(set(sys.modules) - before)], report)
-        report.flush()
         return PASSED
 
     def _check(self) -> None:
@@ -119,20 +112,16 @@ class Trials:
         own = {module: {id(one.statement): one.statement for one in faults} for module, faults in self.faults.items()}
         chosen = {test for module, faults in self.faults.items() for one in faults for test in self.meet(module, one)}
         tests = self._fastest_first(chosen)
-        reports = [TemporaryFile("w+") for _ in range(WORKERS)]
-        jobs = ((report, partial(self._repeat, own, tests[k::WORKERS], report)) for k, report in enumerate(reports))
-        for report, code in in_forks(jobs):
-            with report:
-                report.seek(0)
-                if code != PASSED:
-                    pytest.exit(f"a test fails once the library's own code is grafted into it: {report.read()}", FAILED)
+        for _, code, found in in_forks((k, partial(self._repeat, own, tests[k::WORKERS])) for k in range(WORKERS)):
+            if code != PASSED:
+                pytest.exit(f"a test fails once the library's own code is grafted into it: {found}", FAILED)
 
     def _repeat(self, own: dict[str, dict[int, ast.stmt]], tests: list[str], report: TextIO) -> int:
         for module, statements in own.items():
             for statement in statements.values():
                 graft(importlib.import_module(module), statement)
         code = self._run(tests)
-        print(self.failure, file=report, flush=True)
+        report.write(self.failure)
         return code
 
     def _try_all(self) -> None:
@@ -141,7 +130,7 @@ class Trials:
             for module, faults in self.faults.items()
             for fault in faults
         )
-        for (module, fault), code in in_forks(jobs):
+        for (module, fault), code, _ in in_forks(jobs):
             end = ENDS.get(code, "killed") if self.meet(module, fault) else "met by no test"
             self.ends.append((module, fault, end))
             self.tell(module, fault, end)
@@ -156,7 +145,7 @@ class Trials:
     def _fastest_first(self, tests: Iterable[str]) -> list[str]:
         return sorted(tests, key=lambda test: (self.seconds[test], test))
 
-    def _try(self, module: str, fault: Fault, tests: list[str]) -> int:
+    def _try(self, module: str, fault: Fault, tests: list[str], _: TextIO) -> int:
         try:
             graft(importlib.import_module(module), fault.planted())
         except Exception:
