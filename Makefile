@@ -19,7 +19,7 @@ unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help book pdf test browser notebooks serve lint claims tune null repro clean \
-	lab travel library api dist drift pages
+	mutants lab travel library api dist drift pages
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,9 @@ tune: $(READY)  ## tune the settings that chapters use: all, or CHAPTERS="book/d
 
 null: notebooks  ## does each effect vanish with its trick switched off? All, or TRICKS="D07 A/A ..."
 	$(BIN)/python -m tools.nulls $(TRICKS)
+
+mutants: $(READY)  ## do the tests notice small faults in the library? All, or MODULES="tricks_lib.data.looking ..."
+	$(BIN)/python -m tools.mutants $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(MODULES)
 
 repro: $(READY)  ## run every chapter twice, build the site twice, and compare what they say
 	$(BIN)/python -m tools.notebooks repro

@@ -88,16 +88,31 @@ def check_alt(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def outdated(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
-    """Write every page anew when a style sheet, picture or extension changed."""
+    """Write every page anew when a style sheet, picture or extension changed, or the last build was cut short."""
+    mark = unfinished(app)
+    if mark.exists():
+        return list(env.all_docs)
+    mark.touch()
     files = [path for folder in ("_static", "_ext") for path in (Path(app.srcdir) / "book" / folder).rglob("*.*")]
     newest = max(path.stat().st_mtime for path in files)
     return [page for page, read in env.all_docs.items() if read < newest * 1e6]
+
+
+def unfinished(app: Sphinx) -> Path:
+    """Return the file that is there from a build's beginning to its end: Sphinx takes half a page for a whole one."""
+    return Path(app.doctreedir) / "unfinished"
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    if exception is None and not app._warncount:  # a page that a full disk cut short is but a warning
+        unfinished(app).unlink(missing_ok=True)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", configure, priority=900)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_removed_pages)
+    app.connect("build-finished", finish)
     app.connect("html-page-context", drop_thebe)
     app.connect("html-page-context", add_footer, priority=900)  # after the theme has set its own
     app.connect("doctree-resolved", check_alt)

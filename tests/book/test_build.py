@@ -62,12 +62,20 @@ class Book:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def make(self, *targets: str) -> subprocess.CompletedProcess[str]:
-        """Run make with this environment's packages and the copy's own `tricks_lib`."""
+    def make(self, *targets: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run make with this environment's packages and the copy's own `tricks_lib`; nothing reaches the network."""
         command = ["make", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.ready", *targets]
         env = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
         env = {name: value for name, value in env.items() if not name.startswith(("PYTEST_", "MAKE", "TRICKS_"))}
-        return subprocess.run(command, cwd=self.folder, env=env, text=True, capture_output=True, timeout=300)
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=env | more,
+            text=True,
+            capture_output=True,
+            timeout=300,
+            start_new_session=True,  # what kills the build spares the test
+        )
 
     def fails(self, target: str, *words: str) -> None:
         """Assert that ``target`` fails and that its own message tells why."""
@@ -111,6 +119,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the small book once; the tests break copies of it."""
     book = Book(tmp_path_factory.mktemp("book"))
     copy_machinery(book.folder)
+    shutil.copy(ROOT / "tests/book/poor_machine.py", book.folder / "sitecustomize.py")
     book.write("_toc.yml", TOC)
     book.write(
         "book/index.md", "# A small book\n\n```{trick-index}\n```\n\n```{run-times}\n```\n\n```{scorecard}\n```\n"
@@ -394,3 +403,57 @@ def test_no_links_to_where_another_host_is_not_read() -> None:
         == links("https://github.com/a/b/", "c")
         == links("https://github.com/a/b", "c")
     )
+
+
+PLACES = [
+    r"build/executed/.*\.part$",  # what a chapter's run leaves
+    r"\.jupyter_cache/.*\.ipynb$",  # its copy for Sphinx
+    r"build/claims\.json\..*part$",
+    r"_build/html/book/data/small\.html$",
+]
+
+
+@pytest.mark.parametrize("trouble", ["killed", "full disk"])
+def test_a_build_cut_short_leaves_nothing_that_the_next_one_trips_over(book: Book, trouble: str) -> None:
+    book.edit("book/data/small.md", "1 + seed", "2 + seed")
+    claims = (book.folder / "build/claims.json").read_text("utf8")
+    for place in PLACES:
+        run = book.make("book", TROUBLE=trouble, TROUBLE_AT=place)
+        assert run.returncode != 0 and list(book.folder.glob("trouble-*")), run.stdout + run.stderr
+        for mark in book.folder.glob("trouble-*"):
+            mark.unlink()
+    assert book.succeeds("book").count("to run: none") == 1
+    page = (book.folder / "_build/html/book/data/small.html").read_text("utf8")
+    assert page.rstrip().endswith("</html>") and 'The first gain is <span class="pasted-text">2.' in page
+    (claim,) = json.loads((book.folder / "build/claims.json").read_text("utf8"))
+    assert claim["mean"] > 2 > json.loads(claims)[0]["mean"]
+
+
+def test_an_installation_that_breaks_off_is_taken_up_again(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    python = tmp_path / "python"  # makes an environment whose pip finds no network the first time
+    python.write_text("""#!/bin/sh
+mkdir -p .venv/bin
+cat > .venv/bin/python <<'END'
+#!/bin/sh
+echo "$@" >> asked
+if [ ! -e network ]; then touch network; echo "no network: Could not fetch torch" >&2; exit 1; fi
+END
+chmod +x .venv/bin/python
+""")
+    python.chmod(0o755)
+
+    def make() -> subprocess.CompletedProcess[str]:
+        command = ["make", "PYTHON=./python", "VENV=.venv", ".venv/.ready"]
+        return subprocess.run(command, cwd=tmp_path, text=True, capture_output=True)
+
+    first = make()
+    assert first.returncode != 0 and "Could not fetch torch" in first.stderr
+    assert not (tmp_path / ".venv/.ready").exists()
+    second = make()
+    assert second.returncode == 0 and (tmp_path / ".venv/.ready").exists(), second.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert len(asked) == 5 and asked[0] == asked[1] and asked[0].endswith("-e .[dev]")  # and three for the maps
+    assert make().returncode == 0 and len((tmp_path / "asked").read_text().splitlines()) == 5

@@ -161,6 +161,8 @@ def test_share_of_layers_of_one_unit_and_of_many_paths() -> None:
 def test_one_sample_with_positive_inputs_gives_one_sign() -> None:
     """The textbook's sentence, on autograd's own gradient: for one sample, not for a batch."""
     layer = nn.Linear(6, 4, dtype=torch.float64)
+    nn.init.zeros_(layer.weight)  # the error is then -y, whose signs differ within each column
+    nn.init.zeros_(layer.bias)
     x, y = normal(5, 6).abs(), normal(5, 4, seed=1)
     for batch, same in ((slice(0, 1), True), (slice(0, 5), False)):
         layer.zero_grad()
