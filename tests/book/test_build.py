@@ -314,7 +314,7 @@ def test_claim_that_is_never_shown(book: Book) -> None:
 def test_page_that_sphinx_would_execute(book: Book) -> None:
     text = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n# Page\n\n```{code-cell}\nprint(1)\n```\n"
     book.write("book/data/page.md", text)
-    book.edit("_toc.yml", "  - file: book/data/small\n", "  - file: book/data/small\n  - file: book/data/page\n")
+    book.edit("_toc.yml", "- file: book/data/small\n", "- file: book/data/small\n      - file: book/data/page\n")
     book.fails("book", "Sphinx would have to execute this page itself", "page.md")
 
 

@@ -148,7 +148,7 @@ def range_test(
     >>> x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
     >>> batches = list(zip(x.split(8), (x @ torch.ones(3, 1)).split(8)))
     >>> model = nn.Linear(3, 1)
-    >>> before = model.weight.clone()
+    >>> before = nn.init.zeros_(model.weight).clone()
     >>> test = range_test(model, batches, nn.functional.mse_loss, torch.optim.SGD(model.parameters(), lr=0.1))
     >>> 0.01 < test.lowest < 1, test.diverged, torch.equal(model.weight, before)
     (True, True, True)
