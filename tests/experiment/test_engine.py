@@ -28,7 +28,7 @@ from tricks_lib.learning.optimizers import SGD, AdamW
 
 pretend_gpu.register()  # before the first backward pass of the process: autograd counts the devices then, once
 
-SINGLE = torch.float32
+SINGLE = torch.get_default_dtype()
 OPTIONS: dict[str, Any] = {"seeds": [5, 6, 7], "epochs": 2, "batch_size": 8}
 
 

@@ -84,7 +84,7 @@ def test_functions_with_odd_sizes(function: Any) -> None:
     def make_model() -> nn.Module:
         return nn.Sequential(nn.Linear(FEATURES, 11), function(), nn.Linear(11, CLASSES))
 
-    check(make_model, data(train=17, val=1, dtype=torch.float32), SGD, SGD_GRID, 8)
+    check(make_model, data(train=17, val=1, dtype=torch.get_default_dtype()), SGD, SGD_GRID, 8)
 
 
 def test_layers_that_normalize() -> None:
@@ -93,7 +93,7 @@ def test_layers_that_normalize() -> None:
         head = [nn.Flatten(), nn.LayerNorm(24), nn.Linear(24, 3), nn.BatchNorm1d(3), nn.SELU(), nn.Linear(3, CLASSES)]
         return nn.Sequential(*layers, *head)
 
-    check(make_model, data(image=True, dtype=torch.float32), SGD, SGD_GRID, 32)
+    check(make_model, data(image=True, dtype=torch.get_default_dtype()), SGD, SGD_GRID, 32)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -110,7 +110,7 @@ def test_convolutions_of_few_channels(function: Any, dtype: torch.dtype) -> None
 
 
 def test_own_data_and_augmentation() -> None:
-    check(MODELS["dropout"], lambda seed: data(seed, dtype=torch.float32), SGD, SGD_GRID, 8, augment=jitter)
+    check(MODELS["dropout"], lambda seed: data(seed, dtype=torch.get_default_dtype()), SGD, SGD_GRID, 8, augment=jitter)
 
 
 SGD_TERMS = {"momentum": [0.9], "weight_decay": [0.01], "max_norm": [1.0], "ema": [0.5], "label_smoothing": [0.1]}
@@ -142,7 +142,7 @@ def test_a_model_that_diverges_leaves_its_neighbors_alone(
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_data_with_nan_leave_other_seeds_alone(name: str) -> None:
     def sets(seed: int, bad: int) -> Any:
-        parts = data(seed, image=name == "cnn", dtype=torch.float32)
+        parts = data(seed, image=name == "cnn", dtype=torch.get_default_dtype())
         return {part: (x * float("nan") if seed == bad else x, y) for part, (x, y) in parts.items()}
 
     options: Any = {"seeds": SEEDS, "epochs": 2, "batch_size": 8}
@@ -159,9 +159,9 @@ def test_terms_that_others_use_do_not_count() -> None:
         {"lr": 0.1, "momentum": 0.0, "label_smoothing": 0.0},
         {"lr": 0.2, "ema": 0.9, "max_norm": 1.0},
     ]
-    together = sweep(MODELS["mlp"], data(dtype=torch.float32), settings, **options)
+    together = sweep(MODELS["mlp"], data(dtype=torch.get_default_dtype()), settings, **options)
     for i, setting in enumerate(settings):
-        alone = sweep(MODELS["mlp"], data(dtype=torch.float32), [setting], **options)
+        alone = sweep(MODELS["mlp"], data(dtype=torch.get_default_dtype()), [setting], **options)
         for name, values in alone.curves.items():
             np.testing.assert_array_equal(values[0], together.curves[name][i])
 
@@ -182,7 +182,7 @@ def test_same_seed_means_same_start_order_and_noise() -> None:
         return x
 
     for current in (3, 9):  # two architectures
-        sweep(Spy, data(dtype=torch.float32), [{"width": current}], seeds=[7], epochs=2, batch_size=8, augment=watch)
+        sweep(Spy, data(dtype=torch.get_default_dtype()), [{"width": current}], seeds=[7], epochs=2, batch_size=8, augment=watch)
     for size in (8, 3):
         a, b = (torch.stack(seen[width, size]) for width in (3, 9))
         assert torch.equal(a, b)

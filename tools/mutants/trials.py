@@ -148,9 +148,9 @@ class Trials:
     def _try(self, module: str, fault: Fault, tests: list[str], _: TextIO) -> int:
         try:
             graft(importlib.import_module(module), fault.planted())
-        except Exception:
-            return FAILED  # it cannot even be loaded
-        return self._run(tests)
+            return self._run(tests)
+        except (Exception, KeyboardInterrupt):  # it cannot even be loaded, or ends pytest itself
+            return FAILED
 
     def _run(self, tests: list[str]) -> int:
         """Run tests until one fails; one that computes for far too long ends the process."""
