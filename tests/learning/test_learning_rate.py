@@ -79,7 +79,7 @@ def test_infinite_losses_are_not_lowest() -> None:
 
 # ---- range_test
 
-X = normal(32, 3, dtype=torch.float32)
+X = normal(32, 3, dtype=torch.get_default_dtype())
 Y = X @ torch.tensor([[1.0], [-2.0], [0.5]])
 
 
