@@ -182,7 +182,8 @@ def test_same_seed_means_same_start_order_and_noise() -> None:
         return x
 
     for current in (3, 9):  # two architectures
-        sweep(Spy, data(dtype=torch.get_default_dtype()), [{"width": current}], seeds=[7], epochs=2, batch_size=8, augment=watch)
+        sets = data(dtype=torch.get_default_dtype())
+        sweep(Spy, sets, [{"width": current}], seeds=[7], epochs=2, batch_size=8, augment=watch)
     for size in (8, 3):
         a, b = (torch.stack(seen[width, size]) for width in (3, 9))
         assert torch.equal(a, b)
