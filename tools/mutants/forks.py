@@ -8,7 +8,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TextIO, TypeVar
 
 __all__ = ["WORKERS", "in_forks"]
@@ -24,13 +24,13 @@ Job = Callable[[TextIO], int]  # writes what it found, and returns its exit code
 def in_forks(jobs: Iterable[tuple[T, Job]]) -> Iterator[tuple[T, int, str]]:
     """Yield for each job its name, its exit code, which is negative if a signal ended it, and what it found."""
     running: dict[int, tuple[T, TextIO]] = {}
-    with ExitStack() as reports:
+    with TemporaryDirectory() as folder, ExitStack() as reports:
         for name, job in jobs:
             if len(running) == WORKERS:
                 yield _ended(running)
             report = reports.enter_context(TemporaryFile("w+"))
             if not (pid := os.fork()):
-                _run(job, report)
+                _run(job, report, folder)
             running[pid] = name, report
         while running:
             yield _ended(running)
@@ -49,11 +49,12 @@ def _ended(running: dict[int, tuple[T, TextIO]]) -> tuple[T, int, str]:
     return name, code, found
 
 
-def _run(job: Job, report: TextIO) -> None:
+def _run(job: Job, report: TextIO, folder: str) -> None:
     """Run a job in silence, and end the process with its exit code."""
     code = BROKEN
     try:
         os.setpgid(0, 0)
+        os.chdir(folder)  # a fault may write anywhere: not among the sources
         signal.alarm(SECONDS)
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         silence = os.open(os.devnull, os.O_WRONLY)

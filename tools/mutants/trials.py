@@ -37,7 +37,7 @@ class Trials:
     """A pytest plugin that, in place of the tests, tries all faults."""
 
     def __init__(self, faults: dict[str, list[Fault]], package: str, tell: Callable[[str, Fault, str], None]) -> None:
-        self.faults, self.package, self.tell = faults, package, tell
+        self.faults, self.package, self.tell = faults, Path(package).resolve(), tell
         self.ends: list[tuple[str, Fault, str]] = []
         self.failure = ""
         self.items: dict[str, pytest.Item] = {}
@@ -91,7 +91,7 @@ class Trials:
 
     def _trace(self, tests: list[str], report: TextIO) -> int:
         before = set(sys.modules)
-        tracer = coverage.Coverage(data_file=None, include=[f"{Path(self.package).resolve()}/*"], config_file=False)
+        tracer = coverage.Coverage(data_file=None, include=[f"{self.package}/*"], config_file=False)
         tracer.start()
         seconds = {}
         for name in tests:
