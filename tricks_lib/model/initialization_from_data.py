@@ -291,7 +291,7 @@ def place_hyperplanes_(layer: nn.Module, x: Tensor, *, share: float = 0.5, units
     Examples
     --------
     >>> layer, x = nn.Linear(1, 1), torch.tensor([[5.0], [6.0], [7.0], [9.0]])
-    >>> _ = layer.weight.data.fill_(1.0)
+    >>> _ = layer.weight.data.fill_(1.0), layer.bias.data.zero_()
     >>> place_hyperplanes_(layer, x, share=0.25).item()  # between 7 and 9
     -8.0
     """
