@@ -142,9 +142,27 @@ def test_different_things_take_turns_behind_one_call() -> None:
 
 
 def test_stacks_are_equal_and_as_large_as_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(settings=grid(lr=[0.1, 0.2, 0.3]), max_stack=5).stacks == [4, 5]
-    monkeypatch.setattr(engine, "CACHED", 4 * sum(p.numel() for p in mlp().parameters()))
-    assert run(settings=grid(lr=[0.1, 0.2, 0.3])).stacks == [3, 3, 3]
+    settings = grid(lr=[0.1, 0.2, 0.3])
+    assert run(settings=settings, max_stack=5).stacks == [4, 5]
+    parameters = sum(p.numel() for p in mlp().parameters())
+    for cached, stacks in {4 * parameters: [3, 3, 3], 2 * parameters - 1: [1] * 9, 1: [1] * 9}.items():
+        monkeypatch.setattr(engine, "CACHED", cached)
+        assert run(settings=settings, epochs=0).stacks == stacks
+
+
+def test_models_of_all_stacks_are_kept() -> None:
+    results = run(settings=grid(lr=[0.1, 0.2]), epochs=0, max_stack=4, keep=True)
+    assert results.stacks == [3, 3] and results.models is not None
+    assert all(model is not None for row in results.models for model in row)
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    sets = data(train=34, dtype=SINGLE)
+    results = sweep(mlp, sets, seeds=range(65), epochs=1)
+    spelled = sweep(mlp, sets, seeds=[3], epochs=1, batch_size=32, optimizer=SGD, loss=cross_entropy, max_stack=64)
+    assert results.stacks == [32, 33] and results.models is None
+    assert results.curves["train_loss"][0, 3] == spelled.curves["train_loss"][0, 0]
+    assert list(results.curves) == ["train_loss", "val_loss", "val_accuracy"]
 
 
 def test_kept_models_are_ordinary_modules() -> None:
@@ -311,12 +329,12 @@ def test_models_that_cannot_be_stacked_are_pointed_out() -> None:
 
         return Local(FEATURES, CLASSES)
 
-    with pytest.warns(UserWarning, match="no two of the 9 models can be stacked: does make_model define classes"):
-        results = run(make_model, settings=grid(lr=[0.1, 0.2, 0.3]))
-    assert results.stacks == [1] * 9
+    with pytest.warns(UserWarning, match="no two of the 9 models can be stacked: does make_model define classes") as w:
+        results = sweep(make_model, data(dtype=SINGLE), seeds=range(9), epochs=0)
+    assert results.stacks == [1] * 9 and [one.filename for one in w] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(make_model)
+        run(make_model, seeds=range(8), epochs=0)
 
 
 SHARED = mlp()
@@ -346,6 +364,7 @@ SHARED = mlp()
         ({"optimizer": torch.optim.SGD}, TypeError, "optimizer must be a class such as"),
         ({"loss": nn.CrossEntropyLoss}, TypeError, r"loss is a class: write CrossEntropyLoss\(\)"),
         ({"loss": None}, TypeError, "loss must be a function, got None"),
+        ({"make_model": nn.Flatten}, ValueError, "a model needs parameters to train, all of one type, got none$"),
         ({"settings": [{"schedule": 0.5}]}, TypeError, "schedule must be a function, got 0.5"),
         ({"augment": nn.Identity}, TypeError, r"augment is a class: write Identity\(\)"),
         (
@@ -379,11 +398,6 @@ def test_rates_of_dropout_share_a_stack_and_act() -> None:
 def test_any_sizes(train: int, batch_size: int, seeds: int) -> None:
     results = run(sets=data(train=train, val=3, dtype=SINGLE), seeds=range(seeds), batch_size=batch_size, epochs=1)
     assert np.isfinite(results.final("val_loss")).all() and results.final("val_loss").shape == (1, seeds)
-
-
-def test_default_optimizer_is_sgd() -> None:
-    a, b = run(settings=grid(lr=[0.1], momentum=[0.5])), run(settings=grid(lr=[0.1], momentum=[0.5]), optimizer=SGD)
-    np.testing.assert_array_equal(a.curves["val_loss"], b.curves["val_loss"])
 
 
 def test_it_says_which_arms_start_from_other_values() -> None:

@@ -156,7 +156,7 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Pass()
         case ast.Raise() | ast.Expr(value=ast.Call()) | ast.AugAssign():
             yield ast.Pass()
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
             yield ast.Return(ast.Constant(None))
         case ast.comprehension(ifs=[_, *_]):
             yield ast.comprehension(node.target, node.iter, [], node.is_async)

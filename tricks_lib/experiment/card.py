@@ -134,10 +134,11 @@ def _deviation(value: float, margin: float) -> str:
 
 def _format_spec(values: list[float], half: float, landmarks: list[float]) -> str:
     """Return a format that shows an interval's half-width with two digits, or more if the verdict would look wrong."""
-    for spec in (specs := _finer_and_finer(values, half)):
-        if all(_side(float(format(v, spec)), m) == _side(v, m) for v in values for m in landmarks):
-            return spec
-    return specs[-1]
+    return next(  # the last one shows every digit of a number
+        spec
+        for spec in _finer_and_finer(values, half)
+        if all(_side(float(format(v, spec)), m) == _side(v, m) for v in values for m in landmarks)
+    )
 
 
 def _finer_and_finer(values: list[float], half: float) -> list[str]:

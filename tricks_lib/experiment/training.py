@@ -40,12 +40,12 @@ class Training:
         self, models: Sequence[nn.Module], arms: Sequence[Arm], places: Sequence[int], seeds: Sequence[int], sets: Sets
     ) -> None:
         self._arm, self._models, self._sets = arms[0], models, sets
-        device, batch_size = sets["train"][0].device, arms[0].run["batch_size"]
-        self._sizes = batch_sizes(sets["train"][0].shape[1], batch_size)
-        smallest = min(*self._sizes, *(min(_even(arrays[0].shape[1])) for arrays in sets.values()))
+        (x, *_), batch_size = sets["train"], self._arm.run["batch_size"]
+        device, self._sizes = x.device, batch_sizes(x.shape[1], batch_size)
+        smallest = min(*self._sizes, *(min(_even(x.shape[1])) for x, *_ in sets.values()))
         self.stack = Stack(models, batch=smallest, device=device)
         spare = self.stack.rows(smallest) - len(models)
-        rows, all_arms = [*places, *[places[0]] * spare], [*arms, *[arms[0]] * spare]
+        rows, all_arms = [*places, *[places[0]] * spare], [*arms, *[self._arm] * spare]
         self._places = torch.tensor(rows, device=device)
         self._streams = ModelStreams([seeds[place] for place in rows])
         self._feed = Feed(sets["train"], seeds=seeds, rows=rows, batch_size=batch_size, augment=self._arm.augment())
@@ -58,11 +58,11 @@ class Training:
     def epoch(self) -> Tensor:
         """Train for one epoch; return the mean of the losses (K,)."""
         before, total = torch.get_rng_state(), []
-        for batch in self._feed.epoch(self.stack.rows):
+        for x, *targets in self._feed.epoch(self.stack.rows):
             self._step += 1
-            hyper = {name: column[: len(batch[0]), 0] for name, column in self._hyper["loss"].items()}
+            hyper = {name: column[: len(x), 0] for name, column in self._hyper["loss"].items()}
             with self._streams.at(self._step):
-                total.append(self.stack.losses(self._loss, hyper, *batch, model=self._takes_model))
+                total.append(self.stack.losses(self._loss, hyper, x, *targets, model=self._takes_model))
             self._update()
         if not torch.equal(before, torch.get_rng_state()):
             raise RuntimeError(
@@ -97,8 +97,7 @@ class Training:
             norm = torch.linalg.vector_norm(torch.stack(norms, 1), dim=1, keepdim=True)
             g = g.mul(clip_factor(norm, own["max_norm"][: len(flat)]))
         hyper = {name: column[: len(flat)] for name, column in self._hyper["optimizer"].items()}
-        if self._factors is not None:
-            hyper["lr"] = hyper["lr"] * self._factors[self._step - 1]
+        hyper["lr"] = hyper["lr"] * self._factors[self._step - 1]
         fixed = self._arm.fixed["optimizer"]
         self._arm.run["optimizer"].rule(self._each(flat), g, self._state, self._step, **hyper, **fixed)
         if self._average is not None:
@@ -117,14 +116,14 @@ class Training:
 
     def _columns(self, taker: str, arms: Sequence[Arm]) -> dict[str, Tensor]:
         """Return the numbers of all rows, (R, 1) by name."""
-        names = arms[0].numbers[taker]
-        return {name: self.stack.flat.new_tensor([[arm.numbers[taker][name]] for arm in arms]) for name in names}
+        return {
+            name: self.stack.flat.new_tensor([[arm.numbers[taker][name]] for arm in arms])
+            for name in self._arm.numbers[taker]
+        }
 
-    def _schedules(self, arms: Sequence[Arm]) -> Tensor | None:
+    def _schedules(self, arms: Sequence[Arm]) -> Tensor:
         """Return the factors of the learning rates (steps, K, 1)."""
         schedules = [arm.run["schedule"] for arm in arms]
-        if not any(schedules):
-            return None
         steps = range(self._arm.run["epochs"] * len(self._sizes))
         known = {id(s): [float(s(step)) if s else 1.0 for step in steps] for s in schedules}
         return self.stack.flat.new_tensor([known[id(s)] for s in schedules]).T.unsqueeze(-1)
