@@ -461,6 +461,8 @@ def test_the_text_in_full(kind, changes, lines):
         (-0.0004, 0.0003, 0.5, "-0.00005 (95 % interval -0.00040 to +0.00030)"),
         (-0.001, 9.0, 0.5, "+4.5 (95 % interval +0.0 to +9.0)"),
         (1.2e-9, 3.4e-9, 1e-9, "+2.3e-09 (95 % interval +1.2e-09 to +3.4e-09)"),
+        (1.0e6, 3.0e6, 1.0, "+2000000 (95 % interval +1000000 to +3000000)"),
+        (1.2e-5, 3.4e-5, 1e-5, "+0.000023 (95 % interval +0.000012 to +0.000034)"),
         (1.0e9, 3.0e9, 1.0, "+2.0e+09 (95 % interval +1.0e+09 to +3.0e+09)"),
         (0.502, 1.9, 0.5, "+1.201 (95 % interval +0.502 to +1.900)"),
         (0.499996, 1.9, 0.5, "+1.199998 (95 % interval +0.499996 to +1.900000)"),
@@ -575,8 +577,9 @@ def test_the_bar_in_words():
     assert parsed(make("null")).findtext("p/small") == "line: 0, dashed: \u22120.5 and 0.5"
     assert parsed(make("report", result=GOOD)).findtext("p/small") == "line: 0"
     assert parsed(make("rate")).findtext("p/small") == "from 0 to 1, dashed: 0.8"
-    for without in (make("report"), make("exact"), make("fact")):
-        assert parsed(without).find("p/svg") is None
+    endless = make("effect", result=interval(-math.inf, 1.0))
+    for without in (make("report"), make("exact"), make("fact"), endless):
+        assert card.bar(without) == "" and parsed(without).find("p/svg") is None
 
 
 @given(st.floats(-1e300, 1e300), st.floats(0, 1e300), st.floats(1e-300, 1e300))
