@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
 from torch import Tensor
 
 from tricks_lib.plots.bands import seed_bands
@@ -34,6 +35,21 @@ def test_names_stand_at_the_right_ends() -> None:
     assert [(name.get_text(), name.xy) for name in axes.texts] == [("a", (100, 5.0)), ("b", (100, 4.0))]  # type: ignore[attr-defined]
 
 
+def test_names_do_not_cover_the_curves() -> None:
+    drawing = seed_bands(X, CURVES, xlabel="digits", ylabel="error (%)")
+    drawing.draw_without_rendering()
+    (axes,) = drawing.axes
+    for name, line in zip(axes.texts, axes.lines, strict=True):
+        x, y = axes.transData.transform(line.get_xydata()[-1])
+        around = name.get_window_extent()
+        assert 5 < around.x0 - x < 15 and around.y0 < y < around.y1  # dots
+
+
+def test_ten_curves_have_ten_colors() -> None:
+    (axes,) = seed_bands([1], {str(k): torch.ones(2, 1) for k in range(10)}, xlabel="x", ylabel="y").axes
+    assert [line.get_color() for line in axes.lines] == list(COLORS)
+
+
 def test_axes_have_names_and_scales() -> None:
     (linear,) = seed_bands(X, CURVES, xlabel="digits", ylabel="error (%)").axes
     (log,) = seed_bands(X, CURVES, xlabel="digits", ylabel="error (%)", log=True).axes
@@ -44,6 +60,7 @@ def test_axes_have_names_and_scales() -> None:
 def test_a_mark_is_a_vertical_line() -> None:
     (axes,) = seed_bands(X, CURVES, xlabel="digits", ylabel="error (%)", mark=50).axes
     np.testing.assert_array_equal(axes.lines[-1].get_xdata(), [50, 50])
+    assert np.ptp(to_rgb(axes.lines[-1].get_color())) < 0.1  # gray: it is no curve
 
 
 def test_axes_can_be_given() -> None:

@@ -30,6 +30,28 @@ def test_points_and_bars() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("share (%)", "kind")
 
 
+def test_each_group_adds_a_row() -> None:
+    heights = [
+        group_intervals(["x"] * n, {"a": [ONE] * n}, xlabel="x", ylabel="y").get_size_inches()[1] for n in (1, 5, 9)
+    ]
+    assert 1.2 < heights[0] < 1.5
+    np.testing.assert_allclose(np.diff(heights) / 4, 0.3, atol=0.1)
+
+
+def test_five_series_are_told_apart_by_a_legend_above_in_two_columns() -> None:
+    drawing = group_intervals(["x"], {name: [ONE] for name in "abcde"}, xlabel="x", ylabel="y")
+    drawing.draw_without_rendering()
+    (axes,) = drawing.axes
+    box, legend = axes.get_window_extent(), axes.get_legend()
+    around = legend.get_window_extent()
+    assert 0 < around.y0 - box.y1 < 15  # dots
+    assert (around.x0 + around.x1) / 2 == pytest.approx((box.x0 + box.x1) / 2)
+    places = [text.get_window_extent() for text in legend.get_texts()]
+    assert len({round(place.x0) for place in places}) == 2
+    for kind in ("get_marker", "get_color"):
+        assert len({getattr(points, kind)() for points, *_ in axes.containers}) == 5
+
+
 def test_one_series_has_no_legend_and_axes_can_be_given() -> None:
     _, (axes,) = figure()
     drawing = group_intervals(["x"], {"ours": [ONE]}, xlabel="share", ylabel="kind", ax=axes)

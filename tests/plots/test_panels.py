@@ -23,6 +23,7 @@ def test_every_image_is_at_its_place_and_rows_have_their_scales() -> None:
     assert limits == [(-18, 18)] * 3 + [(0, 23)] * 3
     assert [panel.get_title() for panel in panels] == ["raw", "centered", "white", "", "", ""]
     assert [scale.get_ylabel() for scale in scales] == ["mean", "width"]
+    assert not any(panel.axison for panel in panels)
 
 
 def test_zero_is_white_and_the_signs_have_colors() -> None:
@@ -31,6 +32,38 @@ def test_zero_is_white_and_the_signs_have_colors() -> None:
     low, zero, high = np.asarray(signed.to_rgba(np.array([-18.0, 0.0, 18.0])))[:, :3]
     assert zero.min() > 0.95 and low[0] > low[2] + 0.3 and high[2] > high[1] + 0.2  # orange, violet
     np.testing.assert_allclose(np.asarray(positive.to_rgba(np.array([0.0, 23.0])))[:, :3], [[1] * 3, [0] * 3])
+
+
+def test_the_smallest_value_below_zero_gives_a_row_signs() -> None:
+    drawing = panel_rows({"mean": torch.tensor([[[-0.1, 4.0]]])})
+    assert drawing.axes[0].get_images()[0].get_clim() == (-4, 4)
+
+
+@pytest.mark.parametrize(("columns", "least", "most"), [(1, 1.3, 1.8), (4, 1.2, 1.5), (8, 0.75, 1)])
+def test_rows_fit_their_images(columns: int, least: float, most: float) -> None:
+    images = torch.ones(columns, 2, 2)
+    heights = [
+        panel_rows(rows, titles).get_size_inches()[1]
+        for titles in (None, ["title"] * columns)
+        for rows in ({"a": images}, {"a": images, "b": images})
+    ]
+    one, two, titled, two_titled = heights
+    assert least < one < most  # inches
+    assert two == pytest.approx(2 * one)
+    assert 0.1 < titled - one < 0.5 and titled - one == pytest.approx(two_titled - two)
+
+
+def test_a_scale_stands_beside_its_row() -> None:
+    drawing = panel_rows({"mean": SIGNED})
+    drawing.draw_without_rendering()
+    *_, last, scale = (axes.get_window_extent() for axes in drawing.axes)
+    assert 0 < scale.x0 - last.x1 < 20  # dots
+    assert (scale.y0, scale.y1) == pytest.approx((last.y0, last.y1), abs=1)
+
+
+def test_the_numbers_along_a_scale_are_smaller_than_its_name() -> None:
+    *_, scale = panel_rows({"mean": SIGNED}).axes
+    assert scale.get_yticklabels()[0].get_size() < scale.yaxis.label.get_size()
 
 
 def test_limits_end_a_scale() -> None:

@@ -11,6 +11,7 @@ import subprocess
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
@@ -18,19 +19,23 @@ from PIL import Image
 
 from tricks_lib.plots import slider
 from tricks_lib.plots.slider import FrameSlider
-from tricks_lib.plots.style import figure
 
 LABELS, ALTS = ["0.1", "1", "10"], ["creeps & crawls", 'falls "fast"', "diverges <up>"]
 
 
 def frame(height: float = 1.0, width: float = 2.0, value: float = 1.0) -> Figure:
-    drawing, (axes,) = figure(height=height, width=width)
-    axes.plot([0, value])
+    drawing = Figure(figsize=(width, height), dpi=110)
+    drawing.text(value / 9, 0.5, str(value))
     return drawing
 
 
-def made(name: str = "learning rate") -> FrameSlider:
-    return FrameSlider([frame(value=v) for v in (1, 2, 3)], LABELS, ALTS, name=name)
+def made(name: str = "learning rate", count: int = 3, **options: int) -> FrameSlider:
+    frames = [frame(value=value) for value in range(count)]
+    return FrameSlider(frames, [*LABELS, "100", "1000"][:count], [*ALTS, *ALTS][:count], name=name, **options)
+
+
+def styles(tag: dict[str, str]) -> dict[str, str]:
+    return dict(one.split(":") for one in tag["style"].split(";"))
 
 
 class Elements(HTMLParser):
@@ -64,11 +69,19 @@ def page() -> Elements:
 def test_without_a_script_the_middle_picture_stands_alone_with_its_words() -> None:
     images = page().all("img")
     assert [image["alt"] for image in images] == ALTS
-    assert ["display:block" in image["style"] for image in images] == [False, True, False]
-    assert ["display:none" in image["style"] for image in images] == [True, False, True]
+    assert [styles(image)["display"] for image in images] == ["none", "block", "none"]
     (label,) = page().all("label")
-    assert "display:none" in label["style"]  # a slider that does nothing would mislead
-    assert page().text.count("1") == 1 and "learning rate: 1" in page().text
+    assert styles(label)["display"] == "none"  # a slider that does nothing would mislead
+    assert page().text == "learning rate" + "learning rate: 1"  # that of the slider, and the line below
+
+
+@pytest.mark.parametrize(("count", "middle"), [(2, 1), (5, 2)])
+def test_the_middle_of_any_number_of_frames(count: int, middle: int) -> None:
+    one = made(count=count)
+    shown = Elements(one._repr_html_())
+    assert [styles(image)["display"] for image in shown.all("img")].index("block") == middle
+    assert [(given["value"], given["max"]) for given in shown.all("input")] == [(str(middle), str(count - 1))]
+    assert f"in {count} frames. In the middle, {one.labels[middle]}: {one.alts[middle]}" in repr(one)
 
 
 def test_the_slider_is_native_labeled_and_told_to_screen_readers() -> None:
@@ -100,25 +113,36 @@ def test_nothing_moves_by_itself() -> None:
 
 def test_it_is_white_and_as_narrow_as_the_screen() -> None:
     (box,) = (a for a in page().all("div") if a.get("class") == "tricks-slider")
-    assert "background:#fff" in box["style"] and "color:#222222" in box["style"]
-    assert "max-width:220px" in box["style"]
+    looks = styles(box)
+    assert (looks["background"], looks["color"], looks["max-width"]) == ("#fff", "#222222", "220px")
     assert all(image["class"] == "dark-light" for image in page().all("img"))  # no theme dims them
-    assert all("max-width:100%" in image["style"] and image["width"] == "220" for image in page().all("img"))
+    for image in page().all("img"):
+        assert (image["width"], image["height"]) == ("220", "110")
+        assert (styles(image)["max-width"], styles(image)["height"]) == ("100%", "auto")
 
 
 def test_pictures_are_the_figures() -> None:
     pictures = [base64.b64decode(image["src"].partition(",")[2]) for image in page().all("img")]
     assert len(set(pictures)) == 3
     with Image.open(io.BytesIO(pictures[0])) as image:
-        assert image.size == (220, 110) and len(image.convert("RGB").getcolors() or []) <= 32
+        assert image.size == (220, 110)
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert made()._repr_png_() == pictures[1]
+
+
+@pytest.mark.parametrize(("options", "colors"), [({}, 32), ({"colors": 5}, 5)])
+def test_pictures_have_few_colors(options: dict[str, int], colors: int) -> None:
+    colorful = Figure(figsize=(1, 1), dpi=64)
+    colorful.figimage(np.random.default_rng(0).random((64, 64, 3)))
+    one = FrameSlider([colorful] * 2, ["a", "b"], ["A", "B"], name="n", **options)
+    with Image.open(io.BytesIO(one._repr_png_())) as image:
+        assert len(image.convert("RGB").getcolors() or []) == colors
 
 
 def test_the_bundle_has_a_still_picture_and_words() -> None:
     shown: Any = DisplayFormatter().format(made())
     bundle, _ = shown
-    assert base64.b64decode(bundle["image/png"]) == made()._repr_png_()
+    assert bundle["image/png"] == made()._repr_png_()
     assert bundle["text/html"] == made()._repr_html_()
     assert bundle["text/plain"] == repr(made())
     assert repr(made()) == 'FrameSlider: learning rate, 0.1 to 10 in 3 frames. In the middle, 1: falls "fast"'
@@ -157,8 +181,11 @@ def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_too_much_for_a_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slider, "LIMIT", 3000)
-    with pytest.raises(ValueError, match=r"frames take [\d,]+ characters, more than 3,000: fewer, smaller"):
+    size = len(made()._repr_html_())
+    monkeypatch.setattr(slider, "LIMIT", size)
+    made()
+    monkeypatch.setattr(slider, "LIMIT", size - 1)
+    with pytest.raises(ValueError, match=f"frames take {size:,} characters, more than {size - 1:,}: fewer, smaller"):
         made()
 
 
@@ -191,7 +218,8 @@ console.log(JSON.stringify(boxes.map(function (b) { return [b.frames.map(functio
 
 @pytest.mark.skipif(NODE is None, reason="no Node.js to run the script with")
 def test_the_script_shows_the_chosen_frame_and_leaves_other_sliders_alone() -> None:
-    code = DOM.replace("SCRIPT", slider.SCRIPT)
+    _, script, _ = re.split("</?script>", made()._repr_html_())
+    code = DOM.replace("SCRIPT", script)
     done = subprocess.run([str(NODE), "-e", code], capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(done.stdout) == [
         [["none", "none", "block"], "10", "10", "block", 1],

@@ -7,10 +7,12 @@ import subprocess
 import sys
 
 import matplotlib
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from tricks_lib.plots.style import COLORS, INK, Drawing, axes_of, figure, label
+from tricks_lib.plots.style import COLORS, INK, Drawing, axes_of, figure, label, small_png
 
 
 def drawn() -> Drawing:
@@ -27,9 +29,8 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_colors_are_those_of_matplotlib() -> None:
-    sequence = [matplotlib.colors.to_hex(c) for c in matplotlib.color_sequences["petroff10"]]
-    assert list(COLORS) == sequence
+def test_there_are_ten_colors_from_blue_to_cyan() -> None:
+    assert len(set(COLORS)) == 10 and (COLORS[0], COLORS[9]) == ("#3f90da", "#92dadd")
 
 
 def test_text_has_contrast_on_white() -> None:
@@ -43,6 +44,17 @@ def test_a_figure_is_a_small_png_on_white() -> None:
         assert image.format == "PNG"
         assert 600 < image.width < 720 and 200 < image.height < 320
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        again = io.BytesIO()
+        image.save(again, format="png", optimize=True)
+        assert len(png) <= len(again.getvalue())
+
+
+@pytest.mark.parametrize(("options", "colors"), [({}, 256), ({"colors": 9}, 9)])
+def test_pictures_have_a_palette(options: dict[str, int], colors: int) -> None:
+    drawing = Figure(figsize=(1, 1), dpi=64)
+    drawing.figimage(np.random.default_rng(0).random((64, 64, 3)))
+    with Image.open(io.BytesIO(small_png(drawing, **options))) as image:
+        assert image.size == (64, 64) and len(image.convert("RGB").getcolors(64**2) or []) == colors
 
 
 def test_the_same_figure_is_the_same_png() -> None:
@@ -66,13 +78,20 @@ def test_figures_have_the_style_and_leave_the_settings_alone() -> None:
     for panel in axes:
         assert not panel.spines["top"].get_visible() and panel.spines["left"].get_visible()
         assert matplotlib.colors.to_hex(panel.spines["left"].get_edgecolor()) == INK
-        assert panel.xaxis.label.get_size() == 9
+        assert not panel.spines["right"].get_visible()
+        name, *numbers = panel.xaxis.label, panel.get_xticklabels()[0], panel.get_yticklabels()[0]
+        assert name.get_size() == 9 and {number.get_size() for number in numbers} == {8}
+        assert {text.get_color() for text in (name, *numbers)} == {INK}
+        for line in (*panel.get_xgridlines(), *panel.get_ygridlines()):
+            assert line.get_visible() and 0 < line.get_linewidth() < 1 and line.get_alpha() < 0.5  # fainter than data
 
 
 def test_axes_have_names() -> None:
     _, (axes,) = figure()
     label(axes, "step", "loss (nats)", "one run")
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("step", "loss (nats)", "one run")
+    label(axes, "step", "loss (nats)")
+    assert axes.get_title() == ""
 
 
 @pytest.mark.parametrize(("x", "y"), [("", "loss"), ("step", " ")])
@@ -93,6 +112,14 @@ def test_figures_open_no_window() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_axes_are_given_or_made() -> None:
+    drawing, axes = axes_of(None, height=1.5)
+    assert drawing.axes == [axes] and drawing.get_size_inches().tolist() == [6.4, 1.5]
+    inner = Figure()
+    part = inner.subfigures(1, 2)[0].subplots()
+    assert axes_of(part) == (inner, part)  # what can be saved and shown: not the part
 
 
 def test_axes_without_a_figure_are_refused() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tricks_lib.experiment.statistics import over_seeds
-from tricks_lib.plots.style import figure
+from tricks_lib.plots.style import COLORS, figure
 from tricks_lib.plots.sweeps import seed_intervals
 
 VALUES = np.array([[1.0, 4.0, 2.0], [2.0, 4.5, 8.0], [4.0, 5.0, np.nan]])
@@ -33,6 +33,11 @@ def test_several_lines_one_seed_log_axis_and_given_axes() -> None:
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ["a", "b"]
     assert axes.lines[1].get_ydata().tolist() == [1.0, 4.0]
     assert axes.lines[0].get_color() != axes.lines[1].get_color()
+
+
+def test_ten_lines_have_ten_colors() -> None:
+    (axes,) = seed_intervals({str(k): ([1], VALUES[:, :1]) for k in range(10)}, xlabel="x", ylabel="y").axes
+    assert [line.get_color() for line in axes.lines] == list(COLORS)
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,28 @@ def test_numbers_names_and_units_are_shown() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2"]
     assert (axes.get_xlabel(), axes.get_ylabel(), scale.get_ylabel()) == ("M", "N", "points")
     np.testing.assert_array_equal(axes.images[0].get_array(), values)
+    assert not any(line.get_visible() for line in (*axes.get_xgridlines(), *axes.get_ygridlines()))
+    assert {tick.get_markersize() for tick in (*axes.get_xticklines(), *axes.get_yticklines())} == {0}
 
 
-def test_numbers_stand_out_from_their_ground() -> None:
-    drawing = value_table(np.array([[0.0, 10.0]]), rows=[1], columns=[1, 2], form=".0f", **NAMES)
-    assert [(text.get_text(), text.get_color()) for text in drawing.axes[0].texts] == [("0", "white"), ("10", "black")]
+@pytest.mark.parametrize(
+    ("numbers", "light"),
+    [([0, 4, 5, 6, 10], [0, 4, 5]), ([-10, -6, -4, 0], [-10, -6]), ([3], [3])],  # one color alone is the dark one
+)
+def test_numbers_stand_out_from_their_ground(numbers: list[int], light: list[int]) -> None:
+    values = np.array([numbers], float)
+    (axes, _) = value_table(values, rows=[1], columns=numbers, form=".0f", **NAMES).axes
+    assert [int(text.get_text()) for text in axes.texts] == numbers
+    assert [text.get_color() for text in axes.texts] == ["white" if n in light else "black" for n in numbers]
 
 
-def test_one_value() -> None:
-    assert len(value_table(np.array([[3.0]]), rows=[1], columns=[1], **NAMES).axes[0].texts) == 1
+@pytest.mark.parametrize("shape", [(1, 1), (4, 6)])
+def test_cells_are_as_large_in_any_table(shape: tuple[int, int]) -> None:
+    rows, columns = shape
+    drawing = value_table(np.zeros(shape), rows=range(rows), columns=range(columns), **NAMES)
+    drawing.draw_without_rendering()
+    width, height = drawing.axes[0].get_window_extent().size / drawing.dpi
+    assert 1 < width / columns < 2.5 and 0.5 < height / rows < 1.2  # inches
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,7 @@ def seed_bands(
         axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.25, linewidth=0)
         axes.plot(x, values.mean(axis=0), color=color, marker="o", markersize=3)
         end = (x[-1], values[:, -1].mean())
-        axes.annotate(
-            name, end, xytext=(6, 0), textcoords="offset points", va="center", annotation_clip=False, fontsize=9
-        )
+        axes.annotate(name, end, xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
     if log:
         axes.set_xscale("log")
     if mark is not None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tricks_lib.experiment.statistics import Estimate
-from tricks_lib.plots.style import COLORS, figure, label
+from tricks_lib.plots.style import COLORS, axes_of, label
 
 __all__ = ["group_intervals"]
 
@@ -60,7 +60,7 @@ def group_intervals(
     for name, estimates in series.items():
         if len(estimates) != len(groups):
             raise ValueError(f"{name} must have an estimate for each of {len(groups)} groups, got {len(estimates)}")
-    axes = figure(height=1.0 + _ROW * len(groups))[1][0] if ax is None else ax
+    drawing, axes = axes_of(ax, height=1.0 + _ROW * len(groups))
     for k, (name, estimates) in enumerate(series.items()):
         shift = 0.5 * ((k + 0.5) / len(series) - 0.5)
         places = [row + shift for row in range(len(groups))]
@@ -74,7 +74,4 @@ def group_intervals(
     if len(series) > 1:
         axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
     label(axes, xlabel, ylabel)
-    drawing = axes.get_figure(root=True)
-    if drawing is None:
-        raise ValueError("ax must belong to a figure")
     return drawing

@@ -67,5 +67,5 @@ def hyperplane_panels(panels: Mapping[str, tuple[Tensor, nn.Linear]], *, reach: 
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         label(axes, "input 1", "input 2", title)
     lines = [Line2D([], [], color=color, linestyle=dashes, label=name) for name, color, dashes in _KINDS]
-    drawing.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)
+    drawing.legend(handles=lines, loc="outside lower center", ncols=len(lines), frameon=False)
     return drawing

@@ -51,13 +51,13 @@ def value_maps(panels: Mapping[str, Tensor], *, unit: str) -> Figure:
         shown = panel.imshow(values.numpy(), cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
         panel.set(title=title, xticks=[], yticks=[])
     scale = drawing.colorbar(shown, ax=axes)
-    scale.set_label(unit, size=9)
+    scale.set_label(unit, fontsize=9)
     scale.ax.tick_params(labelsize=8)
     return drawing
 
 
 def _flat(title: str, values: Tensor) -> Tensor:
-    flat = values[0] if values.ndim == 3 and len(values) == 1 else values
+    flat = values.squeeze(0) if values.ndim == 3 else values
     if flat.ndim != 2 or not flat.numel():
         raise ValueError(f"{title} must have shape (H, W) or (1, H, W), got {tuple(values.shape)}")
     return flat.detach().cpu().double()

@@ -78,12 +78,12 @@ def _row(drawing: Drawing, axes: list[Axes], name: str, images: NDArray[np.float
         shown = panel.imshow(image, cmap=colors, vmin=low, vmax=end, interpolation="nearest")
         panel.set_axis_off()
     scale = drawing.colorbar(shown, ax=axes, pad=0.01, aspect=12)
-    scale.set_label(name, size=8)
+    scale.set_label(name, fontsize=8)
     scale.ax.tick_params(labelsize=7)
 
 
 def _images(name: str, images: Tensor) -> NDArray[np.float64]:
-    flat = images[:, 0] if images.ndim == 4 and images.shape[1] == 1 else images
+    flat = images.squeeze(1) if images.ndim == 4 else images
     if flat.ndim != 3 or not flat.numel():
         raise ValueError(f"{name} must have shape (P, H, W) or (P, 1, H, W), P >= 1, got {tuple(images.shape)}")
     return np.asarray(flat.detach().cpu(), dtype=np.float64)

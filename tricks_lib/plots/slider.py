@@ -7,12 +7,11 @@ import html
 import io
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tricks_lib.plots.style import INK
+from tricks_lib.plots.style import INK, small_png
 
 __all__ = ["FrameSlider"]
 
@@ -79,10 +78,10 @@ class FrameSlider:
         if len(set(labels)) < len(labels):
             raise ValueError(f"labels must be different, got {list(labels)}")
         self.labels, self.alts, self.name = list(labels), list(alts), name
-        self._pictures = [_png(frame, colors) for frame in frames]
-        sizes = {size for _, size in self._pictures}
-        if len(sizes) > 1:
-            raise ValueError(f"frames must be of one size, got {sorted(sizes)} pixels")
+        self._pictures = [small_png(frame, colors) for frame in frames]
+        self._size, *others = sorted({Image.open(io.BytesIO(picture)).size for picture in self._pictures})
+        if others:
+            raise ValueError(f"frames must be of one size, got {[self._size, *others]} pixels")
         if len(self._repr_html_()) > LIMIT:
             raise ValueError(f"frames take {len(self._repr_html_()):,} characters, more than {LIMIT:,}: fewer, smaller")
 
@@ -96,21 +95,20 @@ class FrameSlider:
         return len(self.labels) // 2
 
     def _repr_png_(self) -> bytes:
-        return self._pictures[self._middle][0]
+        return self._pictures[self._middle]
 
     def _repr_html_(self) -> str:
         """Return markup in which a script, if it runs, turns the slider on.
 
         The class ``dark-light`` tells the book's theme that the pictures need no dimming in dark mode.
         """
-        middle, escape = self._middle, html.escape
+        (width, height), middle, escape = self._size, self._middle, html.escape
         images = "".join(
             f'<img class="dark-light" src="data:image/png;base64,{base64.b64encode(png).decode()}" '
             f'alt="{escape(alt)}" width="{width}" '
             f'height="{height}" style="display:{"block" if i == middle else "none"};max-width:100%;height:auto">'
-            for i, ((png, (width, height)), alt) in enumerate(zip(self._pictures, self.alts, strict=True))
+            for i, (png, alt) in enumerate(zip(self._pictures, self.alts, strict=True))
         )
-        width = self._pictures[0][1][0]
         return (
             f'<div class="tricks-slider" role="group" aria-label="figure with a slider" '
             f'data-labels="{escape(json.dumps(self.labels))}" style="background:#fff;color:{INK};color-scheme:light;'
@@ -121,17 +119,3 @@ class FrameSlider:
             f'<div>{escape(self.name)}: <output aria-live="polite">{escape(self.labels[middle])}</output></div>'
             f"<script>{SCRIPT}</script></div>"
         )
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Return the widget, the still picture, and both in words."""
-        png = base64.b64encode(self._repr_png_()).decode()
-        return {"text/html": self._repr_html_(), "image/png": png, "text/plain": repr(self)}
-
-
-def _png(frame: Figure, colors: int) -> tuple[bytes, tuple[int, int]]:
-    """Draw a figure on white in few colors; return the file and its width and height."""
-    drawn, small = io.BytesIO(), io.BytesIO()
-    frame.savefig(drawn, format="png", facecolor="white", dpi=frame.dpi)
-    with Image.open(drawn) as image:
-        image.convert("RGB").quantize(colors, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-        return small.getvalue(), image.size

@@ -73,6 +73,6 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     if not np.isfinite(values).all():
         return np.nan, np.nan, np.nan
     if len(values) == 1:
-        return values[0], values[0], values[0]
+        return (values.item(),) * 3
     estimate = over_seeds(values)
     return estimate.mean, estimate.low, estimate.high

@@ -69,5 +69,5 @@ def value_table(
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    drawing.colorbar(shown, ax=axes).set_label(unit, size=9)
+    drawing.colorbar(shown, ax=axes).set_label(unit, fontsize=9)
     return drawing
