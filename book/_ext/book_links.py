@@ -2,7 +2,7 @@
 
 * a trick's section is addressed by its anchor (`#trick-d09`), not by its heading, which may change; so is each claim;
 * below its heading stand the trick's id and the names in the library that implement it;
-* in the API reference, each name leads back to its trick, or to the chapters that use it.
+* in the API reference, each name leads back to its trick, or to the chapters that use it, if only through other code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 Trick = dict[str, Any]
-IMPORT = re.compile(r"^from (tricks_lib\.[\w.]+) import (\([^)]*\)|.+)$", re.MULTILINE)
+IMPORT = re.compile(r"^ *from (tricks_lib\.[\w.]+) import (\([^)]*\)|.+)$", re.MULTILINE)
 FULL = re.compile(r"\btricks_lib(?:\.\w+)+")
 CLAIM = re.compile(r'<code class="claim-id">([\w-]+)</code>')
 
@@ -65,16 +65,23 @@ def short(symbol: str) -> str:
     return re.sub(r"^([a-z_]\w*\.)*", "", symbol)
 
 
+def imported(text: str) -> set[str]:
+    """Return the names that a text imports from the library, in full."""
+    return {f"{module}.{name}" for module, names in IMPORT.findall(text) for name in re.findall(r"\w+", names)}
+
+
 def used(text: str) -> set[str]:
-    """Return the names of the library that a chapter imports or says, in full, and their modules."""
-    names = ((module, name) for module, names in IMPORT.findall(text) for name in re.findall(r"\w+", names))
-    return {f"{module}.{name}" for module, name in names} | set(FULL.findall(text))
+    """Return the names of the library, in full, that a chapter imports or says, and their modules."""
+    return imported(text) | set(FULL.findall(text))
 
 
-def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterator[str]:
-    """Yield where the book teaches or uses a name, as reStructuredText; ``chapters`` maps each to its text.
+def places(symbol: str, tricks: list[Trick], chapters: dict[str, str], imports: dict[str, set[str]]) -> Iterator[str]:
+    """Yield where the book teaches or uses a name, as reStructuredText.
 
-    A trick that names it comes first; else the chapter of its module; else the chapters that use it.
+    ``chapters`` maps each to its text, ``imports`` each module of the library to those it imports from.
+
+    A trick that names it comes first; else the chapter of its module; else the chapters that use it; else those that
+    use what stands in its module, or in a module that imports from that, or in one that imports from those.
     """
     taught = [
         trick for trick in tricks if symbol in trick.get("symbols", []) and f"book/{trick['chapter']}" in chapters
@@ -85,7 +92,30 @@ def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterat
     named = [chapter for chapter in chapters if f"{symbol}.".startswith(_module(chapter))]
     uses = {chapter: used(text) for chapter, text in chapters.items()}
     users = [chapter for chapter in uses if symbol in uses[chapter]]
-    yield from (f":doc:`/{chapter}`" for chapter in named or users)
+    yield from (f":doc:`/{chapter}`" for chapter in named or users or _behind(symbol, uses, imports))
+
+
+def _behind(symbol: str, uses: dict[str, set[str]], imports: dict[str, set[str]]) -> list[str]:
+    """Return the chapters at the end of the shortest ways from a name's module through imports."""
+    level, seen = {module for module in imports if f"{symbol}.".startswith(f"{module}.")}, set[str]()
+    while level:
+        if found := [chapter for chapter, names in uses.items() if level & _modules(names)]:
+            return found
+        seen |= level
+        level = {module for module, others in imports.items() if level & others} - seen
+    return []
+
+
+@lru_cache(maxsize=1)
+def library(folder: Path) -> dict[str, set[str]]:
+    """Return for each module of the library those that it imports, or imports from."""
+    files = {".".join(path.relative_to(folder.parent).with_suffix("").parts): path for path in folder.rglob("*.py")}
+    return {module: _modules(imported(path.read_text("utf8"))) for module, path in files.items()}
+
+
+def _modules(names: set[str]) -> set[str]:
+    """Return the names with those of what holds them: some are modules, some are in one."""
+    return names | {name.rpartition(".")[0] for name in names}
 
 
 def _module(chapter: str) -> str:
@@ -102,7 +132,8 @@ def add_places(app: Sphinx, what: str, name: str, thing: Any, options: Any, line
     chapters = {page: file.read_text("utf8") for page, file in files.items() if "reference" not in page}
     for dependency in (path, *(files[page] for page in chapters)):
         app.env.note_dependency(str(dependency))
-    if found := ", ".join(places(name, register(path, path.stat().st_mtime_ns), chapters)):
+    tricks, imports = register(path, path.stat().st_mtime_ns), library(folder / "tricks_lib")
+    if found := ", ".join(places(name, tricks, chapters, imports)):
         lines += ["", f"**In the book**: {found}.", ""]
 
 
