@@ -45,7 +45,8 @@ def test_colors_are_clipped_in_silence(caplog: pytest.LogCaptureFixture) -> None
 
 
 @pytest.mark.parametrize(
-    ("n", "options", "columns"), [(5, {}, 4), (2, {}, 4), (3, {"columns": 2}, 2), (2, {"columns": 1}, 1)]
+    ("n", "options", "columns"),
+    [(5, {}, 4), (2, {}, 4), (3, {"columns": 2}, 2), (2, {"columns": 1}, 1), (1, {"columns": 1}, 1)],
 )
 def test_photographs_are_as_wide_as_the_text_allows(n: int, options: dict[str, int], columns: int) -> None:
     drawing = photo_table(photos(n), range(n), **options)
