@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from tests.plots.layout import boxes, has_grid, overlap, size
 from tricks_lib.plots.distortions import gain_table, photo_table
 
 NAMES: dict[str, Any] = {"unit": "points", "xlabel": "test", "ylabel": "training"}
@@ -34,9 +36,28 @@ def test_gray_becomes_color_and_too_bright_becomes_white() -> None:
     np.testing.assert_array_equal(np.asarray(image.get_array()), expected)
 
 
-def test_more_rows_make_a_higher_figure() -> None:
-    low, high = (photo_table(photos(4), "abcd", columns=columns).get_size_inches() for columns in (4, 1))
-    assert high[0] == low[0] and high[1] > 4 * low[1]
+def test_colors_are_clipped_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    for x in (2 * photos(1), photos(1) - 0.5):
+        (image,) = photo_table(x, [""]).axes[0].get_images()
+        expected = x[0].clamp(0, 1).permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(np.asarray(image.get_array()), expected)
+    assert not caplog.records  # matplotlib would clip, too, and say so
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "columns"),
+    [(5, {}, 4), (2, {}, 4), (3, {"columns": 2}, 2), (2, {"columns": 1}, 1), (1, {"columns": 1}, 1)],
+)
+def test_photographs_are_as_wide_as_the_text_allows(n: int, options: dict[str, int], columns: int) -> None:
+    drawing = photo_table(photos(n), range(n), **options)
+    width, height = drawing.get_size_inches()
+    pictures, notes = boxes(panel.patch for panel in drawing.axes), boxes(panel.title for panel in drawing.axes)
+    assert [box.height / box.width for box in pictures] == pytest.approx([4 / 6] * n)
+    assert all(0.9 < box.width * columns / width <= 1 for box in pictures)
+    rows = -(-n // columns)
+    assert len({round(box.y0, 3) for box in pictures}) == rows
+    assert 0.15 < height / rows - pictures[0].height < 0.35  # a line of text, and no more
+    assert not overlap(notes, pictures)
 
 
 def test_photographs_are_checked() -> None:
@@ -49,20 +70,44 @@ def test_photographs_are_checked() -> None:
         photo_table(photos(1), ["a"], columns=0)
 
 
-def test_gains_stand_in_their_cells_and_zero_is_in_the_middle_of_the_scale() -> None:
-    drawing = gain_table([[1.0, -2.0, 0.0], [0.25, 0.5, 3.0]], "ab", ["x", "y", "z"], **NAMES, marked=[(1, 2)])
-    axes, scale = drawing.axes
+@pytest.fixture(scope="module")
+def gains() -> tuple[Axes, Axes]:
+    numbers = [[1.0, -2.0, 0.0], [0.25, 0.5, 3.0]]
+    axes, scale = gain_table(numbers, "ab", ["x", "y", "z"], **NAMES, marked=[(1, 2)]).axes
+    return axes, scale
+
+
+def test_gains_stand_in_their_cells_and_zero_is_in_the_middle_of_the_scale(gains: tuple[Axes, Axes]) -> None:
+    axes, scale = gains
     (image,) = axes.get_images()
     assert image.get_clim() == (-3, 3)
     np.testing.assert_array_equal(np.asarray(image.get_array()), [[1, -2, 0], [0.25, 0.5, 3]])
     placed = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts}
     expected = ["+1.0", "-2.0", "+0.0", "+0.2", "+0.5", "+3.0"]
     assert placed == {(n // 3, n % 3): text for n, text in enumerate(expected)}
-    (frame,) = axes.patches
-    assert isinstance(frame, Rectangle) and frame.get_center() == pytest.approx((2, 1))
     assert [axes.get_xlabel(), axes.get_ylabel(), scale.get_ylabel()] == ["test", "training", "points"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["x", "y", "z"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
+    assert not has_grid(axes)
+
+
+def test_a_frame_lies_just_inside_its_cell(gains: tuple[Axes, Axes]) -> None:
+    (frame,) = gains[0].patches
+    assert isinstance(frame, Rectangle) and frame.get_center() == pytest.approx((2, 1))
+    assert 0.9 < frame.get_height() <= frame.get_width() < 1 and not frame.get_fill()
+
+
+def test_the_scale_is_written_as_large_as_the_axes(gains: tuple[Axes, Axes]) -> None:
+    (label, tick), (of_scale, tick_of_scale) = (
+        (panel.yaxis.label.get_size(), panel.get_yticklabels()[0].get_size()) for panel in gains
+    )
+    assert (label, tick) == (of_scale, tick_of_scale)
+
+
+@pytest.mark.parametrize("rows", [2, 12])
+def test_rows_are_as_high_as_their_numbers(rows: int) -> None:
+    axes = gain_table(np.ones((rows, 2)), ["a"] * rows, "xy", **NAMES).axes[0]
+    assert 0.25 < size(axes)[1] / rows < 0.6
 
 
 def test_above_zero_is_violet_and_far_from_zero_has_white_numbers() -> None:

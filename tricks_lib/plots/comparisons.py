@@ -48,12 +48,12 @@ def dot_rows(
     >>> [name.get_text() for name in drawing.axes[0].get_yticklabels()]
     ['shift', 'flip']
     """
-    names = [list(rows) for rows in groups.values()]
     if not 1 <= len(groups) <= len(_MARKERS):
         raise ValueError(f"groups must hold 1 to {len(_MARKERS)}, got {len(groups)}")
-    if not names[0] or any(other != names[0] for other in names):
-        raise ValueError(f"groups must have the same rows, at least one, got {names}")
-    drawing, (axes,) = figure(height=0.7 + _ROW * len(names[0]) * (1 + 0.3 * (len(groups) - 1)))
+    names, *others = (list(rows) for rows in groups.values())
+    if not names or any(other != names for other in others):
+        raise ValueError(f"groups must have the same rows, at least one, got {[names, *others]}")
+    drawing, (axes,) = figure(height=0.7 + _ROW * len(names) * (1 + 0.3 * (len(groups) - 1)))
     for k, ((group, rows), color) in enumerate(zip(groups.items(), COLORS, strict=False)):
         places = [i + 0.22 * (k - (len(groups) - 1) / 2) for i in range(len(rows))]
         found = [over_seeds(values) for values in rows.values()]
@@ -61,8 +61,8 @@ def dot_rows(
         axes.plot([e.mean for e in found], places, _MARKERS[k], color=color, markersize=5, label=group)
     if mark is not None:
         axes.axvline(mark, color=INK, linestyle="--", linewidth=1)
-    axes.set_yticks(range(len(names[0])), names[0])
-    axes.set_ylim(len(names[0]) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     if len(groups) > 1:
         axes.legend(frameon=False)
     label(axes, xlabel, ylabel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tricks_lib.plots.style import COLORS, INK, figure, label
@@ -11,6 +12,7 @@ from tricks_lib.plots.style import COLORS, INK, figure, label
 __all__ = ["descent_panels"]
 
 _RANGE = 1e-5, 1e2  # of the loss, over that of the start
+_SHAPE = np.array([1, 0.62])  # how far the two weights reach, about as wide and high as the panel
 
 
 def descent_panels(path: Tensor, curvature: Tensor, *, title: str = "") -> Figure:
@@ -50,13 +52,13 @@ def descent_panels(path: Tensor, curvature: Tensor, *, title: str = "") -> Figur
         raise ValueError(
             f"path must have shape (T, 2), T >= 2, and curvature (2,), got {places.shape} and {eigenvalues.shape}"
         )
-    loss = 0.5 * (places**2 * eigenvalues).sum(axis=1)
+    loss = _loss(places, eigenvalues)
     if not loss[0] > 0:
         raise ValueError(f"path must start away from the minimum, got {places[0]}")
     drawing, (left, right) = figure(columns=2, height=2.4)
-    reach = 1.3 * np.abs(places[0]).max() * np.array([1, 0.62])
+    reach = 1.3 * np.abs(places[0] / _SHAPE).max() * _SHAPE
     grid = np.meshgrid(*(np.linspace(-r, r, 81) for r in reach))
-    height = 0.5 * sum(e * g**2 for e, g in zip(eigenvalues, grid, strict=True))
+    height = _loss(np.stack(grid, axis=-1), eigenvalues)
     left.contour(*grid, height, levels=loss[0] * np.array([0.05, 0.25, 0.6, 1, 1.6]), colors="#c0c0c0", linewidths=0.8)
     left.plot(*places.T, color=COLORS[0], marker="o", markersize=3, linewidth=1)
     left.plot(0, 0, color=INK, marker="x")
@@ -66,3 +68,7 @@ def descent_panels(path: Tensor, curvature: Tensor, *, title: str = "") -> Figur
     right.set(yscale="log", ylim=_RANGE, xlim=(0, len(places) - 1))
     label(right, "step", "loss / first loss")
     return drawing
+
+
+def _loss(places: NDArray[np.float64], eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (places**2 * eigenvalues).sum(axis=-1))

@@ -15,7 +15,6 @@ from tricks_lib.plots.style import INK, figure
 
 __all__ = ["gain_table", "photo_table"]
 
-_WIDTH = 6.4  # inches, that of the text
 _NOTE = 0.22  # inches above a photograph
 _CELL = 0.32  # inches, the height of a row of numbers
 
@@ -56,8 +55,9 @@ def photo_table(photos: Tensor, notes: Sequence[object], *, columns: int = 4) ->
         raise ValueError(f"columns must be at least 1, got {columns}")
     shown = photos.detach().cpu().double().clamp(0, 1).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     rows, aspect = math.ceil(len(shown) / columns), shown.shape[1] / shown.shape[2]
-    drawing, (first,) = figure(height=rows * (_WIDTH / columns * aspect + _NOTE))
+    drawing, (first,) = figure()
     first.remove()
+    drawing.set_figheight(rows * (drawing.get_figwidth() / columns * aspect + _NOTE))
     panels = drawing.subplots(rows, columns, squeeze=False).flatten()
     for panel, photo, note in zip(panels, shown, notes, strict=False):
         panel.imshow(photo, interpolation="nearest")

@@ -17,6 +17,7 @@ __all__ = ["image_grid", "mean_std_pair"]
 _GAP = 3  # pixels of the images between two of them
 _NOTE = 7  # and room for a note above each
 _TILE = 0.58  # inches
+_ROW = 0.4  # inches, at least: flat images would have no height
 
 
 def image_grid(images: Tensor, notes: Sequence[object] | None = None, *, columns: int = 10) -> Figure:
@@ -53,9 +54,8 @@ def image_grid(images: Tensor, notes: Sequence[object] | None = None, *, columns
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     mosaic, corners = _mosaic(tiles, columns, above=_NOTE if notes is not None else 0)
-    rows, used = math.ceil(len(tiles) / columns), min(columns, len(tiles))
-    aspect = mosaic.shape[0] / mosaic.shape[1]
-    drawing, (axes,) = figure(width=_TILE * used, height=max(_TILE * used * aspect, 0.4 * rows))
+    rows, width = math.ceil(len(tiles) / columns), _TILE * min(columns, len(tiles))
+    drawing, (axes,) = figure(width=width, height=max(width * mosaic.shape[0] / mosaic.shape[1], _ROW * rows))
     axes.imshow(mosaic, cmap="gray_r", vmin=0, interpolation="nearest")
     axes.set_axis_off()
     for (top, left), note in zip(corners, notes or [], strict=False):
@@ -84,7 +84,7 @@ def mean_std_pair(
     Raises
     ------
     ValueError
-        If the images are not of one size.
+        If the images are not of one size, or the titles not two.
 
     Examples
     --------
@@ -95,9 +95,12 @@ def mean_std_pair(
     """
     if mean.shape != std.shape:
         raise ValueError(f"mean and std must have one size, got {tuple(mean.shape)} and {tuple(std.shape)}")
+    if len(titles) != 2:
+        raise ValueError(f"titles must hold two texts, got {len(titles)}")
     drawing, panels = figure(columns=2, height=2.4)
     for axes, image, title, colors in zip(panels, (mean, std), titles, ("gray_r", "viridis"), strict=True):
-        shown = axes.imshow(_gray(image[None])[0], cmap=colors, vmin=0, interpolation="nearest")
+        (picture,) = _gray(image[None])
+        shown = axes.imshow(picture, cmap=colors, vmin=0, interpolation="nearest")
         axes.set(title=title, xticks=[], yticks=[])
         scale = drawing.colorbar(shown, ax=axes)
         scale.set_label(unit, size=9)
@@ -107,8 +110,8 @@ def mean_std_pair(
 
 def _gray(images: Tensor) -> NDArray[np.float64]:
     """Return images as an array (N, H, W)."""
-    if images.ndim == 4 and images.shape[1] == 1:
-        images = images[:, 0]
+    if images.ndim == 4:
+        images = images.squeeze(1)
     if images.ndim != 3 or not images.numel():
         raise ValueError(f"images must have shape (N, H, W) or (N, 1, H, W), N >= 1, got {tuple(images.shape)}")
     return np.asarray(images.detach().cpu(), dtype=np.float64)
