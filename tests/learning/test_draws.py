@@ -51,7 +51,7 @@ def test_drawn_on_the_generators_device_then_moved(draw: Any, device: torch.devi
 
 
 def drawn(
-    seeds: list[int], step: int = 1, call: int = 1, draw: Any = uniform_like, dtype: Any = torch.float32
+    seeds: list[int], step: int = 1, call: int = 1, draw: Any = uniform_like, dtype: Any = None
 ) -> Tensor:
     x = torch.zeros(len(seeds), 4, 3, dtype=dtype, requires_grad=True)
     with ModelStreams(seeds).at(step):

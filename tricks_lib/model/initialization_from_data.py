@@ -241,7 +241,7 @@ def relu_census(model: nn.Module, x: Tensor) -> dict[str, Activity]:
         calls[name] = calls.get(name, 0) + 1
         if inputs[0].isnan().any():
             raise ValueError("x and the model's weights must be finite: a unit that gets NaN is neither on nor off")
-        on = _by_unit(inputs[0] > 0).to(torch.float32).mean(1)
+        on = _by_unit(inputs[0] > 0).to(torch.promote_types(inputs[0].dtype, torch.float32)).mean(1)
         found[name if calls[name] == 1 else f"{name}#{calls[name]}"] = Activity(on)
 
     if not len(x):
