@@ -248,6 +248,15 @@ def test_channels_are_counted_over_samples_and_places() -> None:
     torch.testing.assert_close(on, (x > 0).double().mean((0, 2, 3)))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
+)
+def test_shares_are_as_exact_as_the_samples_but_at_least_float32(dtype: torch.dtype, expected: torch.dtype) -> None:
+    on = relu_census(nn.Sequential(nn.ReLU()), torch.tensor([[1], [0], [0]], dtype=dtype))["0"].on
+    assert on.dtype == expected and on.item() == torch.tensor(1 / 3, dtype=expected).item()
+
+
 @given(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=1, max_size=6))
 def test_dead_and_linear_units(on: list[float]) -> None:
     activity = Activity(torch.tensor(on))

@@ -183,7 +183,8 @@ class Activity:
     Attributes
     ----------
     on : Tensor
-        Share of the samples (for images: of samples and places) at which the unit is on (units,).
+        Share of the samples (for images: of samples and places) at which the unit is on (units,), in the dtype of the
+        layer's input, but at least float32.
 
     Examples
     --------
