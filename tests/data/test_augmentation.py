@@ -309,7 +309,7 @@ def test_crop_pads_with_the_edge_and_reads_each_corner() -> None:
 @pytest.mark.parametrize(
     ("corner", "size", "message"),
     [
-        (torch.zeros(2, 2), (2, 2), r"corner must be whole numbers \(3, 2\), got torch.float32 \(2, 2\)"),
+        (torch.zeros(2, 2).float(), (2, 2), r"corner must be whole numbers \(3, 2\), got torch.float32 \(2, 2\)"),
         (torch.full((3, 2), 0.5), (2, 2), r"corner must be whole numbers \(3, 2\)"),
         (torch.full((3, 2), math.nan), (2, 2), r"corner must be whole numbers \(3, 2\)"),
         (torch.zeros(3, 2), (0, 2), r"size must be a height and a width of at least 1, got \(0, 2\)"),
@@ -616,7 +616,7 @@ class Add(Augmentation):
 
 
 def test_between_is_uniform() -> None:
-    drawn = between(torch.zeros(5000, 1, 1, 1), -2, 6, generator=generator(0))
+    drawn = between(torch.zeros(5000, 1, 1, 1).float(), -2, 6, generator=generator(0))
     assert drawn.shape == (5000,) and -2 <= drawn.min() < -1.98 and 5.98 < drawn.max() < 6
     assert drawn.mean().item() == pytest.approx(2, abs=0.15)
     assert drawn.dtype == torch.float32 and between(X, 0, 1).dtype == torch.float64

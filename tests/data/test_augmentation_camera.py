@@ -200,7 +200,7 @@ def test_dct_matrix_is_orthogonal_and_that_of_scipy(n: int) -> None:
     close(a @ a.T, torch.eye(n, dtype=torch.float64), atol=1e-14)
     x = images(1, 1, n, n)[0, 0]
     close(a @ x @ a.T, dctn(x.numpy(), norm="ortho"), atol=1e-13)
-    assert dct_matrix(n).dtype == torch.float32
+    assert dct_matrix(n).dtype == torch.get_default_dtype()
 
 
 def test_tables_are_those_of_libjpeg() -> None:

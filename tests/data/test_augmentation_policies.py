@@ -258,7 +258,7 @@ def test_autoaugment_draws_sub_policies_and_steps() -> None:
     assert turned[first].float().mean().item() == pytest.approx(0.25, abs=0.02) and not turned[~first].any()
     assert sheared[~first].float().mean().item() == pytest.approx(0.8, abs=0.02) and not sheared[first].any()
     assert (draws["operation"][~first, 1] == -1).all()
-    assert (draws["strength"][first] == torch.tensor([0.5, 0.4])).all()
+    assert (draws["strength"][first] == torch.tensor([0.5, 0.4]).float()).all()
 
 
 def test_autoaugment_leaves_out_colors_of_gray_images() -> None:

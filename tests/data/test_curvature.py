@@ -143,7 +143,7 @@ def test_a_singular_hessian_is_called_singular() -> None:
 
 
 def test_what_counts_as_zero_is_up_to_rtol_and_the_dtype() -> None:
-    matrix = torch.diag(torch.tensor([4.0, 1.0, 4e-7]))
+    matrix = torch.diag(torch.tensor([4.0, 1.0, 4e-7])).float()
     assert condition_number(matrix.double()) == pytest.approx(1e7)
     assert condition_number(matrix) == math.inf  # 3 times the precision of float32 is 3.6e-7
     assert condition_number(matrix, rtol=1e-8) == pytest.approx(1e7)
@@ -396,7 +396,7 @@ def test_rtol_of_newton_step_counts_after_damping() -> None:
     assert newton_step(gradient, hessian, rtol=1e-4).tolist() == pytest.approx([-1.0, -1000.0, 0.0])
     damped = newton_step(gradient, hessian, damping=0.1, rtol=0.01)
     assert damped.tolist() == pytest.approx([-1 / 1.1, -1 / 0.101, -10])
-    small = torch.diag(torch.tensor([1.0, 1e-8]))
+    small = torch.diag(torch.tensor([1.0, 1e-8])).float()
     assert newton_step(torch.ones(2), small).tolist() == [-1.0, 0.0]  # rounding, in float32
     assert newton_step(torch.ones(2), small.double()).tolist() == pytest.approx([-1.0, -1e8])
 
@@ -424,7 +424,7 @@ def test_results_have_the_dtype_of_the_hessian() -> None:
     for dtype, expected in [
         (torch.float32, torch.float32),
         (torch.float16, torch.float16),
-        (torch.int64, torch.float32),
+        (torch.int64, torch.get_default_dtype()),
     ]:
         hessian, gradient = 3 * torch.eye(2, dtype=dtype), torch.ones(2)
         assert newton_step(gradient, hessian).dtype == expected

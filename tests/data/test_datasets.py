@@ -456,7 +456,7 @@ G = torch.Generator()
         ((10, [3]), {"generator": None}, TypeError, "generator must be a torch.Generator, got None"),
         ((10, [3]), {"generator": 7}, TypeError, "generator must be a torch.Generator, got 7"),
         ((10, [3]), {"stratify": [0] * 10}, TypeError, "stratify must be a tensor of labels, got list"),
-        ((10, [3]), {"stratify": torch.zeros(10)}, TypeError, "must hold integers or bools, got torch.float32"),
+        ((10, [3]), {"stratify": torch.zeros(10).float()}, TypeError, "must hold integers or bools, got torch.float32"),
         ((10, [3]), {"stratify": torch.arange(9)}, ValueError, r"must have shape \(10,\), got \(9,\)"),
         ((10, [3]), {"stratify": torch.ones(10, 1).int()}, ValueError, r"shape \(10,\), got \(10, 1\)"),
     ],

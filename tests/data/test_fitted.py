@@ -110,7 +110,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def test_covariance_by_hand() -> None:
-    n, mean, matrix, like = covariance([torch.tensor([[1.0, 4.0], [3.0, 0.0]]), torch.tensor([[5.0, 2.0]])])
+    n, mean, matrix, like = covariance(torch.tensor([[1.0, 4.0], [3.0, 0.0], [5.0, 2.0]]).float().split(2))
     assert n == 3 and mean.tolist() == [3.0, 2.0] and matrix.tolist() == [[4.0, -2.0], [-2.0, 4.0]]
     assert (mean.dtype, matrix.dtype, like.dtype) == (torch.float64, torch.float64, torch.float32)
     assert like.shape == (0, 2)

@@ -45,7 +45,7 @@ def test_labels_become_probabilities_and_probabilities_stay() -> None:
         (torch.tensor([0, 3]), ValueError, r"y must have shape \(N,\), labels in \[0, 3\)"),
         (torch.tensor([0, -1]), ValueError, "labels in"),
         (torch.tensor([[0, 1]]), ValueError, r"y must have shape \(N,\)"),
-        (torch.ones(2, 4), ValueError, r"y of torch.float32 must have shape \(N, 3\), got \(2, 4\)"),
+        (torch.ones(2, 4).float(), ValueError, r"y of torch.float32 must have shape \(N, 3\), got \(2, 4\)"),
         (torch.tensor([0, 1], dtype=torch.uint8), TypeError, "y must hold labels .* got torch.uint8"),
     ],
 )

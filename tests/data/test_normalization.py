@@ -412,7 +412,7 @@ def test_an_unfitted_one_loads_a_saved_fit(make: Callable[..., Transform], axes:
     assert torch.equal(loaded.inverse(X), fitted.inverse(X))
     narrow = make(axes=axes)
     narrow.load_state_dict(fitted.state_dict())
-    assert narrow(X).dtype == torch.float32
+    assert narrow(X).dtype == torch.get_default_dtype()
 
 
 def test_a_fitted_one_loads_another_fit_also_within_a_model() -> None:

@@ -210,7 +210,7 @@ def test_cosines_equal_torch_for_each_path() -> None:
 @given(st.lists(st.floats(1e-3, 1e3), min_size=4, max_size=4), st.sampled_from([1e-30, 1.0, 1e30]))
 def test_cosines_ignore_the_lengths(lengths: list[float], unit: float) -> None:
     updates = normal(4, 3, dtype=torch.float32)
-    scaled = updates * torch.tensor(lengths)[:, None] * unit
+    scaled = updates * torch.tensor(lengths, dtype=torch.float32)[:, None] * unit
     torch.testing.assert_close(successive_cosines(scaled), successive_cosines(updates), rtol=0, atol=1e-6)
 
 

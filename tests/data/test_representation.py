@@ -363,7 +363,7 @@ def test_word_scores_say_what_they_are() -> None:
 
 MODULES: list[Callable[[int], CodeScores | WordScores]] = [
     lambda seed: CodeScores(normal(6, 4, seed=seed, dtype=torch.float32)),
-    lambda seed: WordScores(normal(6, 3, seed=seed, dtype=torch.float32), 4, generator=generator(seed)),
+    lambda seed: WordScores(normal(6, 3, seed=seed), 4, generator=generator(seed), dtype=torch.float32),
 ]
 
 
@@ -526,7 +526,7 @@ def test_everything_stays_on_its_device(device: torch.device) -> None:
 
 
 def test_spaces_stay_on_their_device(device: torch.device) -> None:
-    z, groups = normal(5, 4, dtype=torch.float32), torch.tensor([1, 0, 1, 4, 2])
+    z, groups = normal(5, 4, dtype=torch.get_default_dtype()), torch.tensor([1, 0, 1, 4, 2])
     here, there = (WordScores(CODES, 4, generator=generator()) for _ in range(2))
     there.to(device)
     scores = there(z.to(device))

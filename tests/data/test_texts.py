@@ -55,7 +55,7 @@ def test_glove_has_the_published_vector_of_the_first_word() -> None:
     words, vectors = load_glove()
     assert len(words) == len(set(words)) == 10_000 and words[0] == "the"
     assert vectors.shape == (10_000, 50) and vectors.dtype == torch.float32
-    published = torch.tensor([0.418, 0.24968, -0.41242, 0.1217])  # the first line of glove.6B.50d.txt
+    published = torch.tensor([0.418, 0.24968, -0.41242, 0.1217]).float()  # the first line of glove.6B.50d.txt
     torch.testing.assert_close(vectors[0, :4], published, rtol=2**-11, atol=0)  # float16
     assert all(re.fullmatch("[a-z]+", word) for word in words)
     vectors.zero_()

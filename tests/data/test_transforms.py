@@ -66,7 +66,8 @@ def test_a_fit_follows_dtype_and_device_of_its_data(make: Any, dtype: torch.dtyp
 @fitted
 def test_integers_become_fractions(make: Any) -> None:
     x = (TABLE * 3).long()
-    torch.testing.assert_close(make().fit(x)(x), make().fit(x.float())(x.float()))
+    fractions = x.to(torch.get_default_dtype())
+    torch.testing.assert_close(make().fit(x)(x), make().fit(fractions)(fractions))
 
 
 @fitted

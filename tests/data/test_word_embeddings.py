@@ -264,7 +264,7 @@ def test_the_expected_loss_is_stationary_at_shifted_pmi() -> None:
     m = (pmi(counts) - math.log(k)).requires_grad_()
     loss = counts * F.softplus(-m) + k * counts.sum(dim=1, keepdim=True) * noise * F.softplus(m)
     (gradient,) = torch.autograd.grad(loss.sum(), m)
-    torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-6)  # noise is float32
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-6)  # noise has the default dtype
 
 
 @pytest.mark.parametrize(

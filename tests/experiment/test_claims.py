@@ -125,7 +125,7 @@ def train(seed_list: list[int], lr: float) -> torch.Tensor:
     """Accuracies in percent of one softmax regression per seed on 8x8 digits, with its own split, start and order."""
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
     x, y = (torch.as_tensor(a) for a in datasets.load_digits(return_X_y=True))
-    x, k = (x.float() - 4.9) / 6, len(seed_list)
+    x, k = (x.to(torch.get_default_dtype()) - 4.9) / 6, len(seed_list)
     generators = [torch.Generator().manual_seed(s) for s in seed_list]
     order = torch.stack([torch.randperm(len(x), generator=g) for g in generators])
     w = torch.stack([0.01 * torch.randn(64, 10, generator=g) for g in generators])

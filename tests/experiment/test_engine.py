@@ -66,7 +66,7 @@ def test_metrics_of_ones_own() -> None:
         return float((outputs.numpy().argmax(1) == target.numpy()).mean())
 
     def in_torch(outputs: Tensor, target: Tensor) -> Tensor:
-        return (outputs.argmax(1) == target).float().mean()
+        return (outputs.argmax(1) == target).to(outputs.dtype).mean()
 
     per_seed = lambda seed: data(seed, dtype=SINGLE)  # noqa: E731
     for sets in (None, per_seed):

@@ -137,10 +137,10 @@ def test_recurrent_tied_and_frozen_weights() -> None:
 
 
 def test_float32_agrees_to_its_precision_after_an_epoch() -> None:
-    sets = data(dtype=torch.float32)
-    results = sweep(normed_mlp, sets, grid(lr=[0.05], momentum=[0.9]), seeds=SEEDS, epochs=1, batch_size=8)
+    sets, make_model = data(dtype=torch.float32), of_type(normed_mlp, torch.float32)
+    results = sweep(make_model, sets, grid(lr=[0.05], momentum=[0.9]), seeds=SEEDS, epochs=1, batch_size=8)
     for j, seed in enumerate(SEEDS):
-        alone, *_ = train_alone(normed_mlp, sets, seed, torch.optim.SGD, epochs=1, batch_size=8, lr=0.05, momentum=0.9)
+        alone, *_ = train_alone(make_model, sets, seed, torch.optim.SGD, epochs=1, batch_size=8, lr=0.05, momentum=0.9)
         expected = F.cross_entropy(alone(sets["val"][0]), sets["val"][1]).item()
         np.testing.assert_allclose(results.final("val_loss")[0, j], expected, rtol=1e-5)
 

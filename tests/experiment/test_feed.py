@@ -119,7 +119,7 @@ GOOD = (torch.zeros(4, 2), torch.zeros(4))
         ({"train": (torch.zeros(0, 2), torch.zeros(0))}, ValueError, r"data: 'train' must hold as many inputs"),
         (lambda seed: GOOD, TypeError, "data must be a dict"),
         (
-            lambda seed: {"train": (torch.zeros(seed, 2), torch.zeros(seed))},
+            lambda seed: {"train": (torch.zeros(seed, 2).float(), torch.zeros(seed))},
             ValueError,
             r"data: train\[0\] must be alike for all seeds, got \(70, 2\) of torch.float32 and \(80, 2\)",
         ),

@@ -108,7 +108,7 @@ def test_lives_on_its_device(device: torch.device) -> None:
     models = [normed_mlp() for _ in range(2)]
     stack = Stack(copy.deepcopy(models), batch=5, device=device)
     reference = Stack(models, batch=5, device="cpu")
-    x, y = (t.float() if t.is_floating_point() else t for t in batch(reference))
+    x, y = (t.to(torch.get_default_dtype()) if t.is_floating_point() else t for t in batch(reference))
     a, b = (s.losses(cross_entropy, {}, x.to(d), y.to(d)) for s, d in [(stack, device), (reference, "cpu")])
     assert a.device.type == stack.flat.device.type == device.type
     torch.testing.assert_close(a.cpu(), b, rtol=1e-5, atol=1e-6)
@@ -119,7 +119,7 @@ def test_lives_on_its_device(device: torch.device) -> None:
 def test_what_cannot_be_trained_is_named() -> None:
     with pytest.raises(ValueError, match="a model needs parameters to train, all of one type, got none"):
         stacked(lambda: nn.Identity(), [1])
-    mixed = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double())
+    mixed = nn.Sequential(nn.Linear(2, 2).float(), nn.Linear(2, 2).double())
     with pytest.raises(ValueError, match=r"all of one type, got torch.float32, torch.float64"):
         Stack([mixed], batch=5, device="cpu")
     idle = nn.Module()
@@ -174,7 +174,7 @@ ACTIVATION = torch.tanh
         (lambda: nn.Linear(3, 2), lambda: nn.Linear(3, 2), True),
         (lambda: nn.Linear(3, 2), lambda: nn.Linear(2, 3), False),
         (lambda: nn.Linear(3, 2), lambda: nn.Linear(3, 2, bias=False), False),
-        (lambda: nn.Linear(3, 2), lambda: nn.Linear(3, 2).double(), False),
+        (lambda: nn.Linear(3, 2), lambda: nn.Linear(3, 2).half(), False),
         (lambda: nn.Linear(3, 2), frozen, False),
         (lambda: nn.Linear(3, 2), lambda: nn.Linear(3, 2).eval(), True),
         (lambda: nn.Sequential(nn.ReLU()), lambda: nn.Sequential(nn.Tanh()), False),

@@ -583,16 +583,17 @@ def test_other_parts_than_were_saved(path: Path, saved: list[str], passed: list[
         load_checkpoint(path, **{name: other.parts[name] for name in passed})
 
 
+DTYPE = re.escape(str(torch.get_default_dtype()))
 NO_SHIFT = nn.BatchNorm1d(7, affine=False)
 NO_STATISTICS = nn.BatchNorm1d(7, track_running_stats=False)
 
 
 @pytest.mark.parametrize("change, messages", [
-    (lambda m: m.append(nn.Linear(3, 4)), [r"model 5\.weight: nothing in the file, torch\.float32 \(4, 3\) here"]),
-    (lambda m: m.pop(4), [r"model 4\.weight: torch\.float32 \(3, 7\) in the file, nothing here", r"model 4\.bias: "]),
+    (lambda m: m.append(nn.Linear(3, 4)), [rf"model 5\.weight: nothing in the file, {DTYPE} \(4, 3\) here"]),
+    (lambda m: m.pop(4), [rf"model 4\.weight: {DTYPE} \(3, 7\) in the file, nothing here", r"model 4\.bias: "]),
     (lambda m: m.__setitem__(1, NO_SHIFT), [r"model 1\.weight: .* in the file, nothing here", r"model 1\.bias: "]),
     (lambda m: m.__setitem__(1, NO_STATISTICS), [r"Unexpected key.*1\.running_mean"]),
-    (lambda m: m.double(), [r"model 0\.weight: torch\.float32 \(7, 5\) in the file, torch\.float64 \(7, 5\) here"]),
+    (lambda m: m.half(), [rf"model 0\.weight: {DTYPE} \(7, 5\) in the file, torch\.float16 \(7, 5\) here"]),
     (lambda m: setattr(m[1], "bias", m[1].weight), [r"model 1\.bias: .* in the file, tied to 1\.weight here"]),
 ])  # fmt: skip
 def test_another_model(path: Path, change: Any, messages: list[str]) -> None:
@@ -659,7 +660,7 @@ def test_another_schedule(path: Path) -> None:
 def test_a_wider_model_names_what_differs_and_stops_at_ten(path: Path) -> None:
     run, other = Run(), Run(width=6)
     save_checkpoint(path, **run.parts)
-    with unchanged(other), pytest.raises(ValueError, match=r"model 4.weight: torch.float32 \(3, 7\) in") as caught:
+    with unchanged(other), pytest.raises(ValueError, match=rf"model 4.weight: {DTYPE} \(3, 7\) in") as caught:
         load_checkpoint(path, **other.parts)
     assert "4.bias" not in str(caught.value) and len(str(caught.value).splitlines()) == 1 + 7
     deep = [nn.Sequential(*[nn.Linear(2, width) for _ in range(6)]) for width in (3, 4)]
@@ -704,13 +705,13 @@ def test_a_transform_that_is_not_fitted_loads_a_saved_fit(path: Path) -> None:
     model[0].mean = torch.tensor([1.0, 2.0, 3.0])
     save_checkpoint(path, model=model)
     other = nn.Sequential(Fitted(), nn.Linear(3, 4))
-    with pytest.raises(ValueError, match=r"model 1.weight: torch.float32 \(2, 3\) in the file"):
+    with pytest.raises(ValueError, match=rf"model 1.weight: {DTYPE} \(2, 3\) in the file"):
         load_checkpoint(path, model=other)
     assert other[0].mean is None
     load_checkpoint(path, model=fresh)
     assert bits(fresh.state_dict()) == bits(model.state_dict())
     save_checkpoint(path, model=nn.Sequential(Fitted(), nn.Linear(3, 2)))
-    with pytest.raises(ValueError, match=r"model 0.mean: nothing in the file, torch.float32 \(3,\) here"):
+    with pytest.raises(ValueError, match=rf"model 0.mean: nothing in the file, {DTYPE} \(3,\) here"):
         load_checkpoint(path, model=fresh)
     unfitted = nn.Sequential(Fitted(), nn.Linear(3, 2))
     load_checkpoint(path, model=unfitted)

@@ -50,9 +50,7 @@ def test_drawn_on_the_generators_device_then_moved(draw: Any, device: torch.devi
         assert torch.equal(mine.cpu(), vmap(draw)(x)) and mine.device.type == device.type
 
 
-def drawn(
-    seeds: list[int], step: int = 1, call: int = 1, draw: Any = uniform_like, dtype: Any = torch.float32
-) -> Tensor:
+def drawn(seeds: list[int], step: int = 1, call: int = 1, draw: Any = uniform_like, dtype: Any = None) -> Tensor:
     x = torch.zeros(len(seeds), 4, 3, dtype=dtype, requires_grad=True)
     with ModelStreams(seeds).at(step):
         for _ in range(call):

@@ -487,7 +487,7 @@ def test_nested_inputs_and_targets(device: torch.device) -> None:
     whole = evaluate(model, [pair(slice(6))], loss)
     parts = evaluate(model, [pair(slice(5)), pair(slice(5, 6))], loss)
     torch.testing.assert_close(parts, whole, rtol=1e-6, atol=0)
-    update(model, [pair(slice(6))], loss, sgd(model))
+    update(model, [pair(slice(6))], loss, sgd(model, 0.01))
     assert evaluate(model, [pair(slice(6))], loss)["loss"] < whole["loss"]
 
 

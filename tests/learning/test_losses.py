@@ -150,7 +150,7 @@ def test_inputs_are_left_alone(global_rng_untouched: None) -> None:
     [
         (torch.zeros(4, 3), torch.zeros(3).long(), ValueError, r"must have shape \(4,\) for .*\(4, 3\), got \(3,\)"),
         (torch.zeros(4, 3), torch.zeros(4, 1).long(), ValueError, r"must have shape \(4,\)"),
-        (torch.zeros(4, 3), torch.zeros(4), ValueError, r"target of torch.float32 must have shape \(4, 3\)"),
+        (torch.zeros(4, 3), torch.zeros(4).float(), ValueError, r"target of torch.float32 must have shape \(4, 3\)"),
         (torch.zeros(4, 3), torch.zeros(1, 3), ValueError, r"must have shape \(4, 3\)"),
         (torch.zeros(4, 3), torch.zeros(4).int(), TypeError, "classes .int64. or probabilities.*got torch.int32"),
         (torch.tensor(1.0), torch.tensor(0), ValueError, r"logits must have shape \(..., C\)"),

@@ -556,7 +556,7 @@ def test_self_normalizing_checks_its_sizes(sizes: list[int]) -> None:
 
 def test_fifty_layers_keep_mean_and_variance() -> None:
     model = self_normalizing([200] * 51, generator=rng())
-    flow = signal_flow(model, 2 * normal(100, 200, dtype=torch.float32), kinds=(nn.SELU,))
+    flow = signal_flow(model, 2 * normal(100, 200, dtype=torch.get_default_dtype()), kinds=(nn.SELU,))
     assert flow.var[0].item() > 2.5
     assert flow.var[-20:].mean().item() == pytest.approx(1, abs=0.1)
     assert flow.mean[-20:].mean().item() == pytest.approx(0, abs=0.05)
@@ -641,7 +641,7 @@ def test_states_copies_and_pickles() -> None:
     stored.seek(0)
     loaded = self_normalizing([4, 3, 2], p=0.1)
     loaded.load_state_dict(torch.load(stored, weights_only=True))
-    x = normal(6, 4, dtype=torch.float32)
+    x = normal(6, 4, dtype=torch.get_default_dtype())
     for other in (loaded, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other.eval()(x), model.eval()(x))
 
@@ -655,7 +655,7 @@ def test_everything_stays_on_its_device(device: torch.device) -> None:
     torch.testing.assert_close(weight.cpu(), variance_scaling_(torch.empty(4, 3), generator=rng(1)), rtol=0, atol=0)
     ours = self_normalizing([3, 5, 2], p=0.2, generator=rng(), device=device).eval()
     there = self_normalizing([3, 5, 2], p=0.2, generator=rng()).eval()
-    x = normal(6, 3, dtype=torch.float32)
+    x = normal(6, 3, dtype=torch.get_default_dtype())
     flows = [signal_flow(m, x.to(m[0].weight.device), lambda y: y.square().sum()) for m in (ours, there)]
     flows += [predicted_flow(m, nn.SELU()) for m in (ours, there)]
     for one, other in ((flows[0], flows[1]), (flows[2], flows[3])):

@@ -228,7 +228,7 @@ def two_layers() -> Any:
 
 
 def test_census_equals_counting() -> None:
-    model, x = two_layers(), normal(11, 3, dtype=torch.float32)
+    model, x = two_layers(), normal(11, 3, dtype=torch.get_default_dtype())
     found = relu_census(model, x)
     assert list(found) == ["1", "4"]
     first = model[0](x)
@@ -245,7 +245,16 @@ def test_zero_is_off() -> None:
 def test_channels_are_counted_over_samples_and_places() -> None:
     x = normal(3, 2, 4, 5)
     on = relu_census(nn.Sequential(nn.ReLU(inplace=True)), x.clone())["0"].on
-    torch.testing.assert_close(on, (x > 0).float().mean((0, 2, 3)))
+    torch.testing.assert_close(on, (x > 0).double().mean((0, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
+)
+def test_shares_are_as_exact_as_the_samples_but_at_least_float32(dtype: torch.dtype, expected: torch.dtype) -> None:
+    on = relu_census(nn.Sequential(nn.ReLU()), torch.tensor([[1], [0], [0]], dtype=dtype))["0"].on
+    assert on.dtype == expected and on.item() == torch.tensor(1 / 3, dtype=expected).item()
 
 
 @given(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=1, max_size=6))
@@ -274,7 +283,7 @@ def states(model: nn.Module) -> list[tuple[bool, int, int]]:
 
 
 def test_census_leaves_the_model_as_it_was() -> None:
-    model, x = two_layers(), normal(5, 3, dtype=torch.float32)
+    model, x = two_layers(), normal(5, 3, dtype=torch.get_default_dtype())
     model[2].eval()
     before, parameters = states(model), copy.deepcopy(model.state_dict())
     relu_census(model, x)
@@ -282,18 +291,18 @@ def test_census_leaves_the_model_as_it_was() -> None:
         relu_census(model, x[:, :2])
     assert states(model) == before and torch.is_grad_enabled()
     assert all(torch.equal(value, parameters[name]) for name, value in model.state_dict().items())
-    assert torch.equal(x, normal(5, 3, dtype=torch.float32))
+    assert torch.equal(x, normal(5, 3, dtype=torch.get_default_dtype()))
 
 
 def test_census_does_not_touch_running_statistics() -> None:
     model = nn.Sequential(nn.BatchNorm1d(3), nn.ReLU())
-    relu_census(model, 5 + normal(7, 3, dtype=torch.float32))
+    relu_census(model, 5 + normal(7, 3, dtype=torch.get_default_dtype()))
     assert not model.state_dict()["0.running_mean"].any()
 
 
 def test_census_checks_its_arguments() -> None:
     with pytest.raises(ValueError, match=r"model must call an nn.ReLU or nn.LeakyReLU module, and calls none"):
-        relu_census(nn.Sequential(nn.Linear(3, 2), nn.Tanh()), normal(4, 3, dtype=torch.float32))
+        relu_census(nn.Sequential(nn.Linear(3, 2), nn.Tanh()), normal(4, 3, dtype=torch.get_default_dtype()))
     with pytest.raises(ValueError, match="x must hold at least 1 sample, got 0"):
         relu_census(two_layers(), torch.zeros(0, 3))
 
@@ -340,7 +349,7 @@ def test_dead_channels_of_a_convolution_come_back() -> None:
     model = nn.Sequential(layer, nn.ReLU())
     assert relu_census(model, x)["1"].dead.all()
     place_hyperplanes_(layer, x, share=0.3)
-    torch.testing.assert_close(relu_census(model, x)["1"].on, torch.full((5,), 24 / 80))
+    torch.testing.assert_close(relu_census(model, x)["1"].on, torch.full((5,), 24 / 80, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -350,13 +359,13 @@ def test_dead_channels_of_a_convolution_come_back() -> None:
         (nn.Linear(3, 4, bias=False), {}, ValueError, "layer must have a bias, got Linear without one"),
         (nn.Linear(3, 4), {"share": 0.0}, ValueError, r"share must be in \(0, 1\), got 0.0"),
         (nn.Linear(3, 4), {"share": 1.0}, ValueError, r"share must be in \(0, 1\), got 1.0"),
-        (nn.Linear(3, 4), {"units": torch.ones(4)}, TypeError, "units must be bool, got torch.float32"),
+        (nn.Linear(3, 4), {"units": torch.ones(4).float()}, TypeError, "units must be bool, got torch.float32"),
         (nn.Linear(3, 4), {"units": torch.ones(3).bool()}, ValueError, r"units must have shape \(4,\), got \(3,\)"),
     ],
 )
 def test_placing_checks_its_arguments(layer: nn.Module, options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        place_hyperplanes_(layer, normal(5, 3, dtype=torch.float32), **options)
+        place_hyperplanes_(layer, normal(5, 3, dtype=torch.get_default_dtype()), **options)
 
 
 def test_placing_needs_two_samples() -> None:
@@ -460,12 +469,12 @@ def test_layers_are_scaled_in_the_order_of_their_calls_and_once() -> None:
 def test_lsuv_leaves_mode_hooks_and_gradients() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.0), nn.Linear(4, 2))
     model[1].eval()
-    before, x = states(model), normal(9, 3, dtype=torch.float32)
+    before, x = states(model), normal(9, 3, dtype=torch.get_default_dtype())
     lsuv_(model, x)
     with pytest.raises(RuntimeError):
         lsuv_(model, x[:, :2])
     assert states(model) == before and torch.is_grad_enabled()
-    assert torch.equal(x, normal(9, 3, dtype=torch.float32))
+    assert torch.equal(x, normal(9, 3, dtype=torch.get_default_dtype()))
     assert all(p.requires_grad and p.grad is None and p.is_leaf for p in model.parameters())
 
 
@@ -475,7 +484,7 @@ def test_lsuv_checks_its_arguments() -> None:
         lsuv_(model, torch.zeros(5, 3))
     model[0].bias.data.fill_(-99.0)
     with pytest.raises(ValueError, match=r"the outputs of layer '2' have variance 0.0"):
-        lsuv_(model, normal(5, 3, dtype=torch.float32), orthogonal=False, max_iter=1)
+        lsuv_(model, normal(5, 3, dtype=torch.get_default_dtype()), orthogonal=False, max_iter=1)
     with pytest.raises(ValueError, match=r"tol must be above 0 and max_iter at least 1, got 0.0 and 10"):
         lsuv_(model, torch.ones(5, 3), tol=0.0)
     with pytest.raises(ValueError, match=r"tol must be above 0 and max_iter at least 1, got 0.01 and 0"):
@@ -488,7 +497,7 @@ def test_lsuv_checks_its_arguments() -> None:
 def test_everything_stays_on_its_device(device: torch.device) -> None:
     results = []
     for place in (torch.device("cpu"), device):
-        x = normal(12, 3, dtype=torch.float32).to(place)
+        x = normal(12, 3, dtype=torch.get_default_dtype()).to(place)
         model = drawn(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))).to(place)
         lstm = gate_bias_(drawn(LSTM(3, 2)).to(place), forget=torch.ones(2, device=place), input=-1.0)
         output_bias_(model[2], torch.tensor([3, 1], device=place))
@@ -502,7 +511,7 @@ def test_everything_stays_on_its_device(device: torch.device) -> None:
 
 
 def test_nothing_is_drawn() -> None:
-    model, x, lstm = two_layers(), normal(9, 3, dtype=torch.float32), LSTM(3, 2)
+    model, x, lstm = two_layers(), normal(9, 3, dtype=torch.get_default_dtype()), LSTM(3, 2)
     state = torch.get_rng_state()
     relu_census(model, x)
     place_hyperplanes_(model[0], x)

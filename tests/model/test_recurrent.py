@@ -80,16 +80,16 @@ def test_many_at_once(ours: Any, theirs: Any, options: Any) -> None:
 @ALL
 def test_runs_on_the_device_of_its_input(ours: Any, theirs: Any, options: Any, device: torch.device) -> None:
     layer = ours(INPUTS, HIDDEN, **options)
-    expected = layer(sequences(torch.float32))[0]
+    expected = layer(sequences(torch.get_default_dtype()))[0]
     moved = copy.deepcopy(layer).to(device)
-    out = moved(sequences(torch.float32).to(device))[0]
+    out = moved(sequences(torch.get_default_dtype()).to(device))[0]
     assert out.device.type == device.type
     torch.testing.assert_close(out.detach().cpu(), expected.detach(), rtol=0, atol=0)
 
 
 @ALL
 def test_round_trips(ours: Any, theirs: Any, options: Any) -> None:
-    layer, x = ours(INPUTS, HIDDEN, **options), sequences(torch.float32)
+    layer, x = ours(INPUTS, HIDDEN, **options), sequences(torch.get_default_dtype())
     fresh = ours(INPUTS, HIDDEN, **options)
     fresh.load_state_dict(layer.state_dict())
     for other in (fresh, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):

@@ -79,8 +79,9 @@ def between(x: Tensor, low: float, high: float, *, generator: torch.Generator | 
 
     Examples
     --------
-    >>> between(torch.zeros(2, 1, 4, 4), -10, 10, generator=torch.Generator().manual_seed(0))
-    tensor([-0.0749,  5.3644])
+    >>> drawn = between(torch.zeros(2, 1, 4, 4), -10, 10, generator=torch.Generator().manual_seed(0))
+    >>> tuple(drawn.shape), drawn.abs().max().item() < 10
+    ((2,), True)
     """
     return low + (high - low) * uniform_like(x.new_empty(len(x)), generator=generator)
 
@@ -112,8 +113,8 @@ class Augmentation(nn.Module, ABC):
     >>> brighten = Brighten(generator=torch.Generator().manual_seed(0))
     >>> image, mask = torch.zeros(1, 1, 1, 2), torch.ones(1, 1, 1, 2)
     >>> draws = brighten.draw(image)
-    >>> brighten(image, draws=draws), brighten(mask, draws=draws)  # both in the same way
-    (tensor([[[[0.2481, 0.2481]]]]), tensor([[[[1.2481, 1.2481]]]]))
+    >>> torch.allclose(brighten(mask, draws=draws), 1 + brighten(image, draws=draws))  # both in the same way
+    True
     >>> brighten.eval()(image)
     tensor([[[[0., 0.]]]])
     """
@@ -347,7 +348,7 @@ def affine_matrix(
     Examples
     --------
     >>> x = torch.zeros(1, 1, 4, 4)
-    >>> affine_matrix(x, scale=2.0, shear=-45.0, translate=torch.tensor([[3.0, -1.0]]))
+    >>> affine_matrix(x, scale=2.0, shear=-45.0, translate=torch.tensor([[3.0, -1.0]])).round(decimals=3)
     tensor([[[ 2., -2.,  3.],
              [-0.,  2., -1.]]])
     """
@@ -388,7 +389,7 @@ def warp(x: Tensor, matrix: Tensor, *, mode: str = "bilinear", padding: str = "z
     Examples
     --------
     >>> x = torch.arange(6.0).view(1, 1, 2, 3)
-    >>> warp(x, torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]))
+    >>> warp(x, torch.tensor([[[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])).round(decimals=3)
     tensor([[[[2., 1., 0.],
               [5., 4., 3.]]]])
     """
@@ -438,7 +439,7 @@ def affine(
     Examples
     --------
     >>> x = torch.arange(6.0).view(1, 1, 2, 3)
-    >>> affine(x, translate=torch.tensor([[1.0, 0.0]]))
+    >>> affine(x, translate=torch.tensor([[1.0, 0.0]])).round(decimals=3)
     tensor([[[[0., 0., 1.],
               [0., 3., 4.]]]])
     """
@@ -559,7 +560,7 @@ def elastic(x: Tensor, field: Tensor, *, mode: str = "bilinear", padding: str = 
     Examples
     --------
     >>> x = torch.tensor([[[[0.0, 10.0, 20.0]]]])
-    >>> elastic(x, torch.tensor([[[[0.0, 0.0], [1.0, 0.0], [-0.5, 0.0]]]]))
+    >>> elastic(x, torch.tensor([[[[0.0, 0.0], [1.0, 0.0], [-0.5, 0.0]]]])).round(decimals=3)
     tensor([[[[ 0., 20., 15.]]]])
     """
     check_images(x)

@@ -54,10 +54,8 @@ def least_squares_hessian(x: Tensor | Batches, *, bias: bool = True) -> Tensor:
 
     Examples
     --------
-    >>> least_squares_hessian(torch.tensor([[1.0, 2.0], [3.0, 0.0]]))
-    tensor([[5., 1., 2.],
-            [1., 2., 1.],
-            [2., 1., 1.]], dtype=torch.float64)
+    >>> least_squares_hessian(torch.tensor([[1.0, 2.0], [3.0, 0.0]])).tolist()
+    [[5.0, 1.0, 2.0], [1.0, 2.0, 1.0], [2.0, 1.0, 1.0]]
     """
     batches = (wide(batch).flatten(1) for batch in read_batches(x))
     first = next(batches, None)

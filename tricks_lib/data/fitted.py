@@ -69,8 +69,9 @@ def wide(x: Tensor, name: str = "x") -> Tensor:
 
     Examples
     --------
-    >>> wide(torch.tensor([[1, 2]], dtype=torch.uint8))
-    tensor([[1., 2.]], dtype=torch.float64)
+    >>> x = wide(torch.tensor([[1, 2]], dtype=torch.uint8))
+    >>> x.dtype, x.tolist()
+    (torch.float64, [[1.0, 2.0]])
     """
     if x.is_complex():
         raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
@@ -85,8 +86,8 @@ def floating(x: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> floating(torch.tensor([1, 2])).dtype
-    torch.float32
+    >>> floating(torch.tensor([1, 2])).dtype == torch.get_default_dtype()
+    True
     """
     return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
@@ -125,8 +126,8 @@ def covariance(batches: Iterable[Tensor]) -> Moments:
     Examples
     --------
     >>> moments = covariance([torch.tensor([[1, 7]]), torch.tensor([[3, 7], [5, 7]])])
-    >>> moments.n, moments.mean.tolist(), moments.covariance.tolist(), moments.like.dtype
-    (3, [3.0, 7.0], [[4.0, 0.0], [0.0, 0.0]], torch.float32)
+    >>> moments.n, moments.mean.tolist(), moments.covariance.tolist()
+    (3, [3.0, 7.0], [[4.0, 0.0], [0.0, 0.0]])
     """
     rest = iter(batches)
     first = next(rest, None)

@@ -308,8 +308,9 @@ class WordScores(nn.Module):
         self.scale, self.words = scale, nn.Parameter(torch.empty(codes.shape[1], dim, **options))
         self.register_buffer("codes", codes.detach().clone().to(self.words))
         at = None if generator is None else generator.device
+        first = torch.randn(self.words.shape, generator=generator, device=at, dtype=self.words.dtype)
         with torch.no_grad():
-            self.words.copy_(torch.randn(self.words.shape, generator=generator, device=at) / dim**0.5)
+            self.words.copy_(first / dim**0.5)
 
     def captions(self) -> Tensor:
         """Return the vectors of all captions (K, D)."""

@@ -677,7 +677,8 @@ def _uniform(n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _normal(rows: int, columns: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(rows, columns, generator=generator, device=_origin(like, generator)).to(like)
+    origin = _origin(like, generator)
+    return torch.randn(rows, columns, generator=generator, device=origin, dtype=like.dtype).to(like.device)
 
 
 def _shuffled(n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -47,7 +47,7 @@ def capture(parts: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any
 
     Examples
     --------
-    >>> content = capture({"model": nn.Linear(3, 2)}, {"epoch": 7})
+    >>> content = capture({"model": nn.Linear(3, 2, dtype=torch.float32)}, {"epoch": 7})
     >>> content["layout"]["model weight"], content["extra"]
     ('torch.float32 (2, 3)', {'epoch': 7})
     """
@@ -83,8 +83,8 @@ def restore(parts: Mapping[str, Any], content: Mapping[str, Any], source: str | 
 
     Examples
     --------
-    >>> content = capture({"model": nn.Linear(3, 2)}, {})
-    >>> restore({"model": nn.Linear(3, 4)}, content, "memory")
+    >>> narrow, wide = (nn.Linear(3, n, dtype=torch.float32) for n in (2, 4))
+    >>> restore({"model": wide}, capture({"model": narrow}, {}), "memory")
     Traceback (most recent call last):
     ValueError: memory does not fit:
       model weight: torch.float32 (2, 3) in the file, torch.float32 (4, 3) here

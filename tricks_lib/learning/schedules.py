@@ -664,8 +664,8 @@ def factors(schedule: Callable[[int], float], steps: int, *, device: torch.devic
 
     Examples
     --------
-    >>> factors(StepDecay(2), 5)
-    tensor([1.0000, 1.0000, 0.5000, 0.5000, 0.2500], dtype=torch.float64)
+    >>> factors(StepDecay(2), 5).tolist()
+    [1.0, 1.0, 0.5, 0.5, 0.25]
     """
     _whole("steps", steps, 0)
     return torch.tensor([float(schedule(step)) for step in range(steps)], dtype=torch.float64, device=device)

@@ -183,7 +183,8 @@ class Activity:
     Attributes
     ----------
     on : Tensor
-        Share of the samples (for images: of samples and places) at which the unit is on (units,).
+        Share of the samples (for images: of samples and places) at which the unit is on (units,), in the dtype of the
+        layer's input, but at least float32.
 
     Examples
     --------
@@ -241,7 +242,7 @@ def relu_census(model: nn.Module, x: Tensor) -> dict[str, Activity]:
         calls[name] = calls.get(name, 0) + 1
         if inputs[0].isnan().any():
             raise ValueError("x and the model's weights must be finite: a unit that gets NaN is neither on nor off")
-        on = _by_unit(inputs[0] > 0).to(torch.float32).mean(1)
+        on = _by_unit(inputs[0] > 0).to(torch.promote_types(inputs[0].dtype, torch.float32)).mean(1)
         found[name if calls[name] == 1 else f"{name}#{calls[name]}"] = Activity(on)
 
     if not len(x):
