@@ -239,6 +239,11 @@ def test_randaugment_draws_uniformly_and_one_strength() -> None:
     assert twice.item() == pytest.approx(1 / 13, abs=0.01)  # with replacement
 
 
+def test_randaugment_has_two_operations_at_half_strength_unless_told() -> None:
+    draws = RandAugment().draw(images(), generator=generator())
+    assert draws["operation"].shape[1] == 2 and (draws["strength"] == 0.5).all()
+
+
 def test_trivialaugment_draws_one_operation_and_any_strength() -> None:
     draws = TrivialAugment().draw(images(14_000, 3, 1, 1, dtype=torch.float32), generator=generator())
     assert draws["operation"].shape == (14_000, 1)
@@ -259,6 +264,9 @@ def test_autoaugment_draws_sub_policies_and_steps() -> None:
     assert sheared[~first].float().mean().item() == pytest.approx(0.8, abs=0.02) and not sheared[first].any()
     assert (draws["operation"][~first, 1] == -1).all()
     assert (draws["strength"][first] == torch.tensor([0.5, 0.4]).float()).all()
+    signs = draws["sign"][first, 0]
+    for done in (signs[turned[first]], signs[~turned[first]]):  # whether it is done does not tell which way
+        assert abs(done.mean()) < 0.06
 
 
 def test_autoaugment_leaves_out_colors_of_gray_images() -> None:
@@ -352,6 +360,8 @@ def test_gradients_pass_through(name: str) -> None:
         (lambda: AutoAugment([[]]), "policy must hold a sub-policy with a step"),
         (lambda: AutoAugment([[("turn", 1, 1)]]), "operation 'turn' is not among identity, shear-x"),
         (lambda: AutoAugment([[("rotate", 1.1, 1)]]), r"rotate: a probability must be in \[0, 1\], got 1.1"),
+        (lambda: AutoAugment([[("rotate", -0.1, 1)]]), r"rotate: a probability must be in \[0, 1\], got -0.1"),
+        (lambda: AutoAugment([[("rotate", 1, -1)]]), r"rotate: a magnitude must be in \[0, 10\], got -1"),
         (lambda: AutoAugment([[("rotate", 1, 11)]]), r"rotate: a magnitude must be in \[0, 10\], got 11"),
         (lambda: random_policy(0), "at least 1 sub-policy, step and operation, got 0, 2, 14"),
         (lambda: random_policy(1, 0), "got 1, 0, 14"),

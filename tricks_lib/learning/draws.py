@@ -161,7 +161,7 @@ class _OwnDraw(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        ctx.mark_non_differentiable(output)
+        """Keep nothing: `_draw` detaches x, so that noise has no gradient."""
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, x: Tensor, method: str, streams: ModelStreams) -> tuple[Tensor, int]:
