@@ -14,7 +14,7 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 # What a shell exports for one's own experiments is no business of the build.
-unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL PYTEST_ADDOPTS
+unexport TRICKS_SEED TRICKS_STRICT TRICKS_TUNE TRICKS_NULL TRICKS_DTYPE PYTEST_ADDOPTS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -93,7 +93,8 @@ repro: $(READY)  ## run every chapter twice, build the site twice, and compare w
 	$(BIN)/python -m tools.same build/one/_build/html build/another/_build/html
 
 library: $(READY)  ## the library's tests alone; VENV=build/oldest CONSTRAINTS=build/oldest.txt: with the oldest versions
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/book $(FLAGS) --junitxml=build/reports/library.xml
+	TRICKS_DTYPE=$(TRICKS_DTYPE) $(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore tests/book $(FLAGS) \
+		--junitxml=build/reports/library.xml
 
 api: $(READY)  ## write the list of public names that a release promises
 	$(BIN)/python -m tools.api write

@@ -16,8 +16,9 @@ pretend_gpu.register()  # before the first backward pass of the process: autogra
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, tests raise it
-# TRICKS_DTYPE=float64 tries the other
-torch.set_default_dtype(getattr(torch, os.environ.get("TRICKS_DTYPE", "float32")))
+if (DTYPE := os.environ.get("TRICKS_DTYPE") or "float32") not in ("float32", "float64"):
+    raise pytest.UsageError(f"TRICKS_DTYPE must be float32 or float64, got {DTYPE!r}")
+torch.set_default_dtype(getattr(torch, DTYPE))
 torch.set_num_threads(1)  # two test processes on two cores: spinning threads would only get in each other's way
 
 DEVICES = ["cpu", pretend_gpu.NAME, *(["cuda"] if torch.cuda.is_available() else [])]

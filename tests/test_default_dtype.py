@@ -18,7 +18,14 @@ from tricks_lib.data.looking import class_means, distance_to_class_mean, mean_st
 from tricks_lib.data.mixing import cutmix, mixup
 from tricks_lib.data.normalization_effects import place_effect, same_sign_share, successive_cosines
 from tricks_lib.data.representation import CodeScores, WordScores, colorize, compose_codes, contrastive_loss
-from tricks_lib.data.word_embeddings import pmi, skip_gram_loss, svd_embedding
+from tricks_lib.data.word_embeddings import (
+    build_corpus,
+    pmi,
+    skip_gram_loss,
+    subsample,
+    svd_embedding,
+    window_pairs,
+)
 from tricks_lib.experiment.engine import sweep
 from tricks_lib.learning.averaging import ema_step
 from tricks_lib.learning.clipping import clip_factor
@@ -158,6 +165,13 @@ def of_words(dtype: torch.dtype) -> Any:
     return pmi(normal(dtype, 4, 4).exp()), skip_gram_loss(u, v, noise), reduced
 
 
+def pairs(_: torch.dtype) -> Any:
+    text = torch.randint(0, 9, (40, 25), generator=rng()).tolist()
+    corpus = build_corpus([[str(k * k // 9) for k in line] for line in text], min_count=1)
+    thinned = subsample(corpus, 0.05, generator=rng())
+    return thinned.ids, window_pairs(thinned, 3, generator=rng())
+
+
 CASES: dict[str, Callable[[torch.dtype], Any]] = {
     **{name: partial(augmented, name) for name in AUGMENTATIONS},
     **{name: partial(fitted, name) for name in FITTED},
@@ -168,7 +182,7 @@ CASES: dict[str, Callable[[torch.dtype], Any]] = {
     "SGD": partial(steps, SGD),
     "AdamW": partial(steps, AdamW),
     **{f.__name__: f for f in (flows, from_data, recurrent, dropouts, searched, swept, scores, averages)},
-    **{f.__name__: f for f in (quadratic, looked_at, of_words)},
+    **{f.__name__: f for f in (quadratic, looked_at, of_words, pairs)},
 }
 
 

@@ -2,7 +2,7 @@
 
 * a trick's section is addressed by its anchor (`#trick-d09`), not by its heading, which may change; so is each claim;
 * below its heading stand the trick's id and the names in the library that implement it;
-* in the API reference, each name leads back to its trick, or to the chapters that use it, if only through other code.
+* in the API reference, each name leads back to its trick, or to the chapters that use it, or whose code does.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sphinx.transforms import SphinxTransform
 Trick = dict[str, Any]
 IMPORT = re.compile(r"^ *from (tricks_lib\.[\w.]+) import (\([^)]*\)|.+)$", re.MULTILINE)
 FULL = re.compile(r"\btricks_lib(?:\.\w+)+")
+FEW = 4
 CLAIM = re.compile(r'<code class="claim-id">([\w-]+)</code>')
 
 
@@ -75,13 +77,10 @@ def used(text: str) -> set[str]:
     return imported(text) | set(FULL.findall(text))
 
 
-def places(symbol: str, tricks: list[Trick], chapters: dict[str, str], imports: dict[str, set[str]]) -> Iterator[str]:
-    """Yield where the book teaches or uses a name, as reStructuredText.
+def places(symbol: str, tricks: list[Trick], chapters: dict[str, str]) -> Iterator[str]:
+    """Yield where the book teaches or uses a name, as reStructuredText; ``chapters`` maps each to its text.
 
-    ``chapters`` maps each to its text, ``imports`` each module of the library to those it imports from.
-
-    A trick that names it comes first; else the chapter of its module; else the chapters that use it; else those that
-    use what stands in its module, or in a module that imports from that, or in one that imports from those.
+    A trick that names it comes first; else the chapter of its module; else the chapters that use it.
     """
     taught = [
         trick for trick in tricks if symbol in trick.get("symbols", []) and f"book/{trick['chapter']}" in chapters
@@ -92,29 +91,33 @@ def places(symbol: str, tricks: list[Trick], chapters: dict[str, str], imports: 
     named = [chapter for chapter in chapters if f"{symbol}.".startswith(_module(chapter))]
     uses = {chapter: used(text) for chapter, text in chapters.items()}
     users = [chapter for chapter in uses if symbol in uses[chapter]]
-    yield from (f":doc:`/{chapter}`" for chapter in named or users or _behind(symbol, uses, imports))
+    yield from (f":doc:`/{chapter}`" for chapter in named or users)
 
 
-def _behind(symbol: str, uses: dict[str, set[str]], imports: dict[str, set[str]]) -> list[str]:
-    """Return the chapters at the end of the shortest ways from a name's module through imports."""
-    level, seen = {module for module in imports if f"{symbol}.".startswith(f"{module}.")}, set[str]()
+def behind(symbol: str, chapters: dict[str, str], imports: dict[str, set[str]]) -> Iterator[str]:
+    """Yield the chapters that use a module whose code imports the name, if only through other modules.
+
+    ``imports`` maps each module of the library to what it imports from the others.
+    """
+    uses = {chapter: modules(used(text)) for chapter, text in chapters.items()}
+    level, seen = {module for module, names in imports.items() if symbol in names}, set[str]()
     while level:
-        if found := [chapter for chapter, names in uses.items() if level & _modules(names)]:
-            return found
+        if found := [chapter for chapter in chapters if level & uses[chapter]]:
+            yield from (f":doc:`/{chapter}`" for chapter in found)
+            return
         seen |= level
-        level = {module for module, others in imports.items() if level & others} - seen
-    return []
+        level = {module for module, names in imports.items() if level & modules(names)} - seen
 
 
 @lru_cache(maxsize=1)
 def library(folder: Path) -> dict[str, set[str]]:
-    """Return for each module of the library those that it imports, or imports from."""
+    """Return for each module of the library what it imports from the others."""
     files = {".".join(path.relative_to(folder.parent).with_suffix("").parts): path for path in folder.rglob("*.py")}
-    return {module: _modules(imported(path.read_text("utf8"))) for module, path in files.items()}
+    return {module: imported(path.read_text("utf8")) for module, path in files.items()}
 
 
-def _modules(names: set[str]) -> set[str]:
-    """Return the names with those of what holds them: some are modules, some are in one."""
+def modules(names: set[str]) -> set[str]:
+    """Return names with those of what holds them: some are modules, some are in one."""
     return names | {name.rpartition(".")[0] for name in names}
 
 
@@ -123,18 +126,32 @@ def _module(chapter: str) -> str:
 
 
 def add_places(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Say below each public name where it is taught or used."""
-    if what not in ("class", "function", "data", "exception", "module"):
+    """Say below each public name where it is taught or used, or whose code uses it."""
+    if what not in ("class", "function", "data", "exception"):
         return
     folder = Path(app.srcdir)
-    path = folder / "book" / "tricks.yml"
-    files = {page: folder / f"{page}.md" for page in sorted(app.env.found_docs) if page.startswith("book/")}
-    chapters = {page: file.read_text("utf8") for page, file in files.items() if "reference" not in page}
-    for dependency in (path, *(files[page] for page in chapters)):
+    path, toc = folder / "book" / "tricks.yml", folder / "_toc.yml"
+    pages = re.findall(r"file: (book/\S+)", toc.read_text("utf8"))
+    sources = {page: _sources(folder / f"{page}.md") for page in pages if "reference" not in page}
+    chapters = {page: "".join(file.read_text("utf8") for file in files) for page, files in sources.items()}
+    for dependency in (path, toc, *chain(*sources.values()), *(folder / "tricks_lib").rglob("*.py")):
         app.env.note_dependency(str(dependency))
-    tricks, imports = register(path, path.stat().st_mtime_ns), library(folder / "tricks_lib")
-    if found := ", ".join(places(name, tricks, chapters, imports)):
+    direct = places(name, register(path, path.stat().st_mtime_ns), chapters)
+    if found := listed(direct):
         lines += ["", f"**In the book**: {found}.", ""]
+    elif found := listed(behind(name, chapters, library(folder / "tricks_lib"))):
+        lines += ["", f"**Behind the code of** {found}.", ""]
+
+
+def _sources(page: Path) -> list[Path]:
+    """Return the file of a page; the page of assignments is made from all in its folder."""
+    return sorted(page.parent.glob("*.md")) if page.parent.name == "assignments" else [page]
+
+
+def listed(found: Iterator[str]) -> str:
+    """Return the first few, and how many more there are."""
+    first, rest = list(islice(found, FEW)), len(list(found))
+    return ", ".join(first) + (f" and {rest} more" if rest else "")
 
 
 def link_claims(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

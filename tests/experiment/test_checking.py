@@ -44,10 +44,16 @@ def test_tolerance_is_a_closed_interval(answer: float, tolerance: float) -> None
     assert bool(Check(accept=[2.0], tolerance=tolerance)(answer)) == (abs(answer - 2.0) <= tolerance)
 
 
-def test_known_wrong_answers_have_no_tolerance() -> None:
-    check = Check(accept=[1.0], reject={2: "Twice as much."}, tolerance=0.5)
-    assert check(2.1) == Verdict(False)
-    assert check(2).hint == "Twice as much."
+def test_known_wrong_answers_may_be_rounded_but_have_no_tolerance() -> None:
+    check = Check(accept=[1.0], reject={2: "Twice as much.", -4.02421: "The sign."}, tolerance=0.5)
+    assert check(2.1) == check(1.9) == Verdict(False)
+    assert check(2).hint == "Twice as much." and not check(2.001).hint
+    assert check(-4).hint == check(-4.02).hint == "The sign." and not check(4.02421).hint and not check(-4.07).hint
+
+
+def test_of_two_near_mistakes_the_nearest_is_meant() -> None:
+    check = Check(accept=[1.0], reject={0.5: "Half.", 0.503: "A little more than half."})
+    assert [check(answer).hint for answer in (0.501, 0.502)] == ["Half.", "A little more than half."]
 
 
 def test_texts_are_compared_without_case_and_blanks() -> None:

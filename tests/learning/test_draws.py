@@ -126,6 +126,14 @@ def test_gradients_pass_by_the_noise() -> None:
     assert torch.equal(gradient, y.detach())
 
 
+def test_noise_has_no_gradient() -> None:
+    x = torch.ones(2, 3, requires_grad=True)
+    with ModelStreams([1, 2]).at(1):
+        noise = vmap(uniform_like)(x)
+        slope = vmap(torch.func.grad(lambda x: (x * uniform_like(x)).sum()))(x.detach())
+    assert not noise.requires_grad and (slope > 0).all() and not torch.equal(slope, noise)
+
+
 def test_distribution() -> None:
     x = torch.zeros(20, 5000)
     with ModelStreams(list(range(20))).at(3):

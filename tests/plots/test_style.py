@@ -30,7 +30,7 @@ def luminance(color: str) -> float:
 
 
 def test_there_are_ten_colors_from_blue_to_cyan() -> None:
-    assert len(set(COLORS)) == 10 and (COLORS[0], COLORS[9]) == ("#3f90da", "#92dadd")
+    assert "".join(COLORS) == "#3f90da#ffa90e#bd1f01#94a4a2#832db6#a96b59#e76300#b9ac70#717581#92dadd"
 
 
 def test_text_has_contrast_on_white() -> None:
@@ -66,6 +66,19 @@ def test_the_line_keeps_its_color_in_the_png() -> None:
         shown = {color for _, color in image.convert("RGB").getcolors(2**20) or []}
     wanted = tuple(int(COLORS[0][i : i + 2], 16) for i in (1, 3, 5))
     assert any(max(abs(a - b) for a, b in zip(color, wanted, strict=True)) <= 8 for color in shown)
+
+
+def test_a_small_png_holds_all_on_white_and_is_as_large_as_the_figure_says() -> None:
+    drawing, _ = figure(width=2.0, height=1.0)
+    with matplotlib.rc_context({"savefig.dpi": 20, "savefig.facecolor": "red"}), Image.open(small(drawing)) as image:
+        assert image.size == (220, 110) and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    drawing.text(0.5, 1.5, "above")
+    with Image.open(io.BytesIO(drawing._repr_png_())) as image:
+        assert image.size[1] > 150, "what lies outside is kept"
+
+
+def small(drawing: Drawing) -> io.BytesIO:
+    return io.BytesIO(small_png(drawing))
 
 
 def test_figures_have_the_style_and_leave_the_settings_alone() -> None:

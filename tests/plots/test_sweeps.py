@@ -32,6 +32,8 @@ def test_several_lines_one_seed_log_axis_and_given_axes() -> None:
     assert drawing is axes.get_figure(root=True) and axes.get_xscale() == "log"
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ["a", "b"]
     assert axes.lines[1].get_ydata().tolist() == [1.0, 4.0]
+    (band,) = axes.collections[1].get_paths()
+    assert {tuple(corner) for corner in band.vertices} == {(1, 1), (10, 4)}, "no width, but it is there"
     assert axes.lines[0].get_color() != axes.lines[1].get_color()
 
 

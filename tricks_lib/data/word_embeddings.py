@@ -378,7 +378,7 @@ def train_skip_gram(
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     noise = noise_distribution(corpus.counts)
-    start = (_uniform(len(noise) * dim, noise, generator).view(-1, dim) - 0.5) / dim
+    start = (_uniform(len(noise) * dim, noise, generator).to(noise).view(-1, dim) - 0.5) / dim
     u, v = start.requires_grad_(), torch.zeros_like(start).requires_grad_()
     optimizer = torch.optim.Adam([u, v], lr=lr)
     for epoch in range(epochs):
@@ -673,7 +673,9 @@ def _both_ends(x: Tensor, distance: int) -> tuple[Tensor, Tensor]:
 
 
 def _uniform(n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(n, generator=generator, device=_origin(like, generator)).to(like.device)
+    """Draw in float32, whatever the default: the same generator makes the same choices."""
+    origin = _origin(like, generator)
+    return torch.rand(n, generator=generator, device=origin, dtype=torch.float32).to(like.device)
 
 
 def _normal(rows: int, columns: int, like: Tensor, generator: torch.Generator | None) -> Tensor:

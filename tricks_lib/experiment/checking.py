@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = ["Answer", "Check", "Verdict"]
 
 Answer = bool | float | str
+ROUNDED = 0.01  # of a known wrong answer that is no whole number: with more or fewer digits it is the same mistake
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,10 @@ class Check:
         given = _plain("answer", answer)
         if self._accepts(given):
             return Verdict(True)
-        hint = next((hint for wrong, hint in self.reject.items() if _same(given, wrong, 0.0)), "")
         if os.environ.get("TRICKS_STRICT") == "1":
             raise ValueError(f"answer must be one of {list(self.accept)}, got {given!r}")
-        return Verdict(False, hint)
+        near = [wrong for wrong in self.reject if _same(given, wrong, _slack(wrong))]
+        return Verdict(False, self.reject[min(near, key=lambda wrong: _distance(given, wrong))] if near else "")
 
     def _accepts(self, answer: Answer) -> bool:
         return any(_same(answer, right, self.tolerance) for right in self.accept)
@@ -103,7 +104,15 @@ def _same(a: Answer, b: Answer, tolerance: float) -> bool:
     """Compare answers of one type: True is not 1, and 1 is not '1'."""
     if type(a) is not type(b) or isinstance(a, (bool, str)):
         return type(a) is type(b) and a == b
-    return abs(a - cast(float, b)) <= tolerance
+    return _distance(a, b) <= tolerance
+
+
+def _distance(a: Answer, b: Answer) -> float:
+    return 0.0 if isinstance(a, str) else abs(a - cast(float, b))
+
+
+def _slack(wrong: Answer) -> float:
+    return ROUNDED * abs(wrong) if isinstance(wrong, float) and not wrong.is_integer() else 0.0
 
 
 def _plain(name: str, answer: object) -> Answer:

@@ -118,9 +118,9 @@ def variance_scaling_(
 
     Examples
     --------
-    >>> weight = torch.empty(500, 200)
+    >>> weight = torch.empty(500, 200, dtype=torch.float32)
     >>> he = variance_scaling_(weight, gain=gain(torch.relu), generator=torch.Generator().manual_seed(0))
-    >>> he is weight, round(200 * weight.var().item(), 1)
+    >>> he is weight, round(200 * weight.var().item(), 2)
     (True, 2.0)
     """
     n_in, n_out = fans(weight)
@@ -541,10 +541,10 @@ def alpha_dropout(x: Tensor, p: float | Tensor, *, generator: torch.Generator | 
 
     Examples
     --------
-    >>> x = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+    >>> x = torch.randn(100_000, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     >>> y = alpha_dropout(x, 0.2, generator=torch.Generator().manual_seed(1))
-    >>> y.mean().abs().item() < 0.01, (y.var() - 1).abs().item() < 0.02
-    (True, True)
+    >>> y.mean().abs().item() < 0.01, round(y.var().item(), 2)
+    (True, 1.0)
     """
     if not isinstance(p, Tensor) and not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), got {p}")

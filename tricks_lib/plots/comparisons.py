@@ -117,5 +117,5 @@ def confusion_map(
     axes.set_yticks(range(len(names)), [str(name) for name in names])
     axes.grid(visible=False)
     label(axes, "taken for", "class")
-    drawing.colorbar(shown, ax=axes).set_label(unit, size=9)
+    drawing.colorbar(shown, ax=axes).set_label(unit, fontsize=9)
     return drawing

@@ -103,7 +103,7 @@ def mean_std_pair(
         shown = axes.imshow(picture, cmap=colors, vmin=0, interpolation="nearest")
         axes.set(title=title, xticks=[], yticks=[])
         scale = drawing.colorbar(shown, ax=axes)
-        scale.set_label(unit, size=9)
+        scale.set_label(unit, fontsize=9)
         scale.ax.tick_params(labelsize=8)
     return drawing
 

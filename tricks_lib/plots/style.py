@@ -152,7 +152,7 @@ def small_png(drawing: Figure, colors: int = 256, **options: Any) -> bytes:
     b'PNG'
     """
     drawn, small = io.BytesIO(), io.BytesIO()
-    drawing.savefig(drawn, format="png", facecolor="white", **options)
+    drawing.savefig(drawn, format="png", facecolor="white", dpi=drawing.dpi, **options)
     with Image.open(drawn) as image:
         image.convert("RGB").quantize(colors).save(small, format="png", optimize=True)
     return small.getvalue()
