@@ -34,7 +34,7 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.S
 BANDS = {1e-2: "wrong", 1e-4: "doubtful", 1e-7: "fine with kinks"}
 
 
-class Step(Protocol):
+class _Step(Protocol):
     """One pass over the batches, as `tricks_lib.learning.loop.update` makes it."""
 
     def __call__(self, model: Any, batches: Any, loss: Any, optimizer: Any, /) -> Mapping[str, float]: ...
@@ -80,7 +80,7 @@ def overfit_batch(
     *,
     steps: int = 300,
     tolerance: float = 0.01,
-    step: Step = update,
+    step: _Step = update,
 ) -> Overfit:
     r"""Train on one batch only and see whether the loss reaches zero. Model and optimizer stay as they are.
 
@@ -141,7 +141,7 @@ def overfit_batch(
         with torch.no_grad():
             trained.train()
             final = float(loss(trained(batch[0]), batch[1]))
-    return Overfit(torch.tensor(losses, dtype=torch.float64), final, evaluated, tolerance)
+    return Overfit(torch.tensor(losses, dtype=torch.float64, device="cpu"), final, evaluated, tolerance)
 
 
 @dataclass
@@ -235,7 +235,7 @@ class Watch:
         return self._table("constant", len(self.layers))
 
     def _table(self, name: str, columns: int) -> Tensor:
-        return torch.tensor(self._rows[name], dtype=torch.float64).reshape(-1, columns)
+        return torch.tensor(self._rows[name], dtype=torch.float64, device="cpu").reshape(-1, columns)
 
     def _look(self, name: str, _: nn.Module, inputs: Any, output: Tensor) -> None:
         units = output.detach().movedim(1, 0).flatten(1)
@@ -393,7 +393,7 @@ def verdict(error: float | Tensor) -> str:
     >>> verdict(3e-9), verdict(torch.tensor([1e-9, 2e-5])), verdict(2e-3), verdict(1.0)
     ('right', 'fine with kinks', 'doubtful', 'wrong')
     """
-    errors = torch.as_tensor(error)
+    errors = error if isinstance(error, Tensor) else torch.tensor(error, dtype=torch.float64, device="cpu")
     if not errors.numel():
         raise ValueError("error must hold at least one number, got none")
     worst = float(errors.max())  # NaN if there is one
@@ -501,7 +501,7 @@ def _rms(x: Tensor) -> float:
 
 def _slope(f: Callable[[], Tensor], x: Tensor, k: int, h: float) -> Tensor:
     """Return the centered difference at entry k, and put the entry back."""
-    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(k), x.shape))
+    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(k, device="cpu"), x.shape))
     before, ends = x[place].clone(), []
     try:
         for sign in (1, -1):
