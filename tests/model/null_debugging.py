@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,20 +20,13 @@ def as_the_rule_says(watch: Any) -> Tensor:
     return torch.full((len(watch._rows["ratio"]), len(watch.weights)), 1e-3, dtype=torch.float64)
 
 
-@torch.no_grad()
-def autograd_again(
-    f: Callable[[], Tensor], x: Tensor, *, h: float | None = None, entries: Sequence[int] | None = None
-) -> Tensor:
-    """Compare the gradient with itself."""
-    flag = x.requires_grad
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(f(), x.requires_grad_(True), allow_unused=True, materialize_grads=True)
-    x.requires_grad_(flag)
-    return gradient.flatten()[list(range(x.numel()) if entries is None else entries)]
+def never_apart(a: Tensor, n: Tensor) -> Tensor:
+    """Find no difference between two gradients, whatever they are."""
+    return torch.zeros_like(a)
 
 
 NULLS = {
     "M05": {"tricks_lib.model.debugging.overfit_batch": always_fits},
     "M06": {"tricks_lib.model.debugging.Watch.ratio": property(as_the_rule_says)},
-    "M07": {"tricks_lib.model.debugging.numeric_gradient": autograd_again},
+    "M07": {"tricks_lib.model.debugging.relative_error": never_apart},
 }

@@ -23,6 +23,7 @@ from tricks_lib.model.debugging import (
     numeric_gradient,
     overfit_batch,
     relative_error,
+    update_ratio,
     verdict,
 )
 
@@ -210,6 +211,15 @@ def test_watch_of_convolutions_kinds_and_layers_that_do_not_run() -> None:
     assert Watch(network(), optimizer).ratio.shape == (0, 2)
     with pytest.raises(ValueError, match="model must have a parameter with two dimensions or more, and has none"):
         Watch(nn.BatchNorm1d(3), optimizer)
+
+
+def test_update_ratio_by_hand_and_of_zero() -> None:
+    assert update_ratio(torch.tensor([[3.0], [4.0]]), torch.tensor([[6.0], [0.0]])).item() == 1.0
+    assert update_ratio(torch.tensor([0.0, 2.0]), torch.tensor([0.5, 2.0])).item() == 0.25
+    assert update_ratio(torch.zeros(2), torch.ones(2)).item() == math.inf
+    assert update_ratio(torch.zeros(2), torch.zeros(2)).isnan()
+    with pytest.raises(ValueError, match=r"before and after must have one shape, got \(2,\) and \(1,\)"):
+        update_ratio(torch.ones(2), torch.ones(1))
 
 
 # ---- differences

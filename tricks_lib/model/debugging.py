@@ -27,6 +27,7 @@ __all__ = [
     "numeric_gradient",
     "overfit_batch",
     "relative_error",
+    "update_ratio",
     "verdict",
 ]
 
@@ -251,8 +252,39 @@ class Watch:
         self._rows["constant"].append([constant for _, constant in seen])
 
     def _post(self, *_: Any) -> None:
-        pairs = zip(self._watched.values(), self._before, strict=True)
-        self._rows["ratio"].append([((p.detach() - before).norm() / before.norm()).item() for p, before in pairs])
+        pairs = zip(self._before, self._watched.values(), strict=True)
+        self._rows["ratio"].append([update_ratio(before, after.detach()).item() for before, after in pairs])
+
+
+def update_ratio(before: Tensor, after: Tensor) -> Tensor:
+    r"""Return how far a step moved a weight, as a share of its size.
+
+    .. math:: r = \lVert w_{t+1} - w_t \rVert / \lVert w_t \rVert
+
+    Parameters
+    ----------
+    before, after
+        The weight before and after the step, of one shape.
+
+    Returns
+    -------
+    Tensor
+        A number, with the dtype of the weight: infinite for a weight of zero that moved, NaN for one that did not.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> update_ratio(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 0.0])).item()
+    1.0
+    """
+    if before.shape != after.shape:
+        raise ValueError(f"before and after must have one shape, got {tuple(before.shape)} and {tuple(after.shape)}")
+    ratio: Tensor = (after - before).norm() / before.norm()
+    return ratio
 
 
 def best_step(dtype: torch.dtype) -> float:
