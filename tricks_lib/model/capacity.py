@@ -40,7 +40,7 @@ def hidden_network(
 
     Returns
     -------
-    nn.Sequential
+    torch.nn.Sequential
         (N, ...) -> (N, n_out), with torch's first weights.
 
     Raises
@@ -244,9 +244,9 @@ class VoteParts(NamedTuple):
     bias: float
     """Error of the main prediction, the class that most of the models predict."""
     harm: float
-    """Departures from a right main prediction: they add to the error."""
+    """Departures from a right main prediction, which add to the error."""
     help: float
-    """Departures from a wrong main prediction that are right: they reduce the error."""
+    """Departures from a wrong main prediction that are right, which reduce the error."""
 
 
 def vote_parts(votes: Tensor, labels: Tensor) -> VoteParts:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,12 +33,6 @@ __all__ = [
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid)
 BANDS = {1e-2: "wrong", 1e-4: "doubtful", 1e-7: "fine with kinks"}
-
-
-class _Step(Protocol):
-    """One pass over the batches, as `tricks_lib.learning.loop.update` makes it."""
-
-    def __call__(self, model: Any, batches: Any, loss: Any, optimizer: Any, /) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ def overfit_batch(
     *,
     steps: int = 300,
     tolerance: float = 0.01,
-    step: _Step = update,
+    step: Callable[..., Mapping[str, float]] = update,
 ) -> Overfit:
     r"""Train on one batch only and see whether the loss reaches zero. Model and optimizer stay as they are.
 
