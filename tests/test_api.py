@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 from typing_extensions import deprecated
@@ -13,10 +12,6 @@ import tricks_lib.data.looking as looking
 from tools import api
 
 LAST = json.loads(api.LIST.read_text("utf8"))
-
-
-def test_the_version_is_one_that_pip_can_order() -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", tricks_lib.__version__)
 
 
 def test_nothing_of_the_last_release_is_missing_or_called_otherwise() -> None:

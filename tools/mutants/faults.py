@@ -54,6 +54,11 @@ class Fault:
     lines: range  # a test that runs one of them may notice
     line: int
 
+    @property
+    def loads(self) -> bool:
+        """Whether it runs as the module loads: then all lines of the file are its lines."""
+        return self.lines.start == 1
+
     def planted(self) -> ast.stmt:
         """Return the statement with the fault in it."""
         faulty = ast.Module([copy.deepcopy(self.statement)], [])

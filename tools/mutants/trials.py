@@ -1,7 +1,7 @@
-"""Tests are collected once; then each fault is tried in a fork that runs the tests that meet it.
+"""Tests are collected once; then each fault is tried in a fork that runs the tests that meet it, fastest first.
 
-First come those of the module's own files, such as `test_engine.py` and `test_engine_parity.py`: a fault in code that
-runs as the module loads is met by all tests, and only as many are run as fit into some seconds.
+What runs as a module loads, such as a table of constants, is met by all tests of the module and by those that run none
+of its lines but look at it. There the tests in files of its name, such as `test_engine.py`, come first.
 """
 
 from __future__ import annotations
@@ -143,9 +143,10 @@ class Trials:
     def meet(self, module: str, fault: Fault) -> list[str]:
         """Return the tests that run one of the fault's lines, as many as fit into some seconds."""
         tests_of = self.tests[str(importlib.import_module(module).__file__)]
-        met = self._fastest_first({test for line in fault.lines for test in tests_of.get(line, [])})
-        own = f"/test_{module.rpartition('.')[2]}"
-        tests = sorted(met, key=lambda test: own not in test)
+        tests = self._fastest_first({test for line in fault.lines for test in tests_of.get(line, [])})
+        if fault.loads:
+            own = self._fastest_first(test for test in self.seconds if f"/test_{module.rpartition('.')[2]}" in test)
+            tests = list(dict.fromkeys([*own, *tests]))
         spent = accumulate(self.seconds[test] for test in tests)
         return [test for test, seconds in zip(tests, spent, strict=True) if seconds < SECONDS] or tests[:1]
 
