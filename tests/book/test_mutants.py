@@ -18,6 +18,8 @@ FILES = {
     "tiny/tested.py": "def add(a, b):\n    return a + b\n",
     "tiny/weak.py": "def twice(x):\n    return 2 * x\n",
     "tiny/untested.py": "def half(x):\n    return x / 2\n",
+    "tiny/table.py": "TABLE = {'a': 1}\n",
+    "tests/test_table.py": "from tiny import table\n\n\ndef test_table():\n    assert table.TABLE == {'a': 1}\n",
     "tiny/loops.py": """def count(n):
     found = 0
     while n > 0:
@@ -127,12 +129,13 @@ def test_scores_are_those_counted_by_hand(project: Path) -> None:
     records = json.loads((project / "build/mutants.json").read_text("utf8"))
     ends = {
         name: sorted(record["end"] for record in records if record["module"] == f"tiny.{name}")
-        for name in ("tested", "weak", "untested")
+        for name in ("tested", "weak", "untested", "table")
     }
     assert ends == {
         "tested": ["killed"] * 2,  # a - b, None
         "weak": ["killed", "killed", "survived", "survived"],  # 2 / x and None; 3 * x, 1 * x
         "untested": ["met by no test"] * 4,  # x * 2, x / 3, x / 1, None
+        "table": ["killed"] * 3,  # "aXX", 2, 0; the test runs no line of the module
     }, done.stdout + done.stderr
     assert {r["line"] for r in records if r["end"] == "timed out"} == {4}  # n never falls
     assert [r for r in records if r["module"] == "tiny.kinds" and r["end"] != "killed"] == []
