@@ -20,7 +20,8 @@ def test_nothing_of_the_last_release_is_missing_or_called_otherwise() -> None:
 
 def test_the_list_names_modules_classes_and_their_members() -> None:
     names = api.public()
-    assert names["tricks_lib.data.looking.PCA"] == "(n_components, *, device=..., dtype=...)"
+    assert names["tricks_lib.data.looking.PCA"] == "(n_components, *, device=None, dtype=None)"
+    assert names["tricks_lib.learning.optimizers.Interval"] == "(low=0.0, high=..., ends='[)')", "infinity has no text"
     assert names["tricks_lib.data.looking.PCA.fit"] == "(self, x)"
     assert names["tricks_lib.plots.style.COLORS"] is None
     assert "tricks_lib.data.looking.PCA.load_state_dict" not in names, "that is torch's promise"
@@ -65,6 +66,10 @@ def test_a_parameter_that_is_renamed_is_found(monkeypatch: pytest.MonkeyPatch) -
         ("(*, a=...)", "(*, a)", "'a'"),
         ("(*steps)", "(steps)", "'steps'"),
         ("(**draws)", "()", "unexpected keyword argument"),
+        ("(*, a=1.0)", "(*, a=2.0)", "'a' was 1.0 where it is left out"),
+        ("(a=1, b='[)')", "(a=1, b='[]')", "'b' was '[)'"),
+        ("(a=1)", "(a=True)", "'a' was 1"),
+        ("(a=None)", "(a=...)", "'a' was None"),
         ("(x)", None, "no longer be called"),
     ],
 )
@@ -82,6 +87,9 @@ def test_what_breaks_a_call_is_found(old: str, new: str | None, word: str) -> No
         ("(*, a=...)", "(*, b=..., a=...)"),
         ("(*, a)", "(a=...)"),
         ("(x, /)", "(x)"),
+        ("(a=0.5)", "(a=0.5, *, b=2)"),
+        ("(a=...)", "(a=2)"),
+        ("(*, a=1)", "(**more)"),
         ("(*steps)", "(*parts)"),
         ("(x, **draws)", "(x, **more)"),
     ],

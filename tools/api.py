@@ -6,13 +6,14 @@ python -m tools.api write    write its list, tests/api.json, anew: for a release
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import inspect
 import json
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from tools.release import notes
 LIST = Path(__file__).resolve().parents[1] / "tests/api.json"
 Names = dict[str, str | None]  # "tricks_lib.data.looking.PCA" -> "(n_components=...)"; None: is not called
 Call = tuple[list[str], dict[str, str]]
+Parameters = Mapping[str, inspect.Parameter]
 EMPTY = inspect.Parameter.empty
 
 
 class Given:
-    """Stands for any default: another value of it changes results, not who can call."""
+    """Stands for a default that is not written down: what it is made of, such as a dtype, has no short text."""
 
     def __repr__(self) -> str:
         return "..."
@@ -66,6 +68,14 @@ def broken(old: str, new: str | None) -> str:
             return str(error)
         if moved := [name for name, value in bound.items() if isinstance(value, str) and value != name]:
             return f"the place of {bound[moved[0]]!r} is now that of {moved[0]!r}"
+    return _other_default(_parse(old).parameters, _parse(new).parameters)
+
+
+def _other_default(old: Parameters, new: Parameters) -> str:
+    """Say which default is another: whoever left it out gets other results, and no error."""
+    for name, was in old.items():
+        if was.default not in (EMPTY, ...) and name in new and repr(was.default) != repr(new[name].default):
+            return f"{name!r} was {was.default!r} where it is left out"
     return ""
 
 
@@ -91,12 +101,15 @@ def _signature(value: Any) -> str | None:
         found = inspect.signature(value)
     except ValueError:  # of a class that takes over its constructor from C, as exceptions do
         return "(*args, **kwargs)"
-    bare = [p.replace(annotation=EMPTY, default=p.default if p.default is EMPTY else Given()) for p in _of(found)]
+    bare = [p.replace(annotation=EMPTY, default=_default(p.default)) for p in found.parameters.values()]
     return str(found.replace(parameters=bare, return_annotation=EMPTY))
 
 
-def _of(signature: inspect.Signature) -> list[inspect.Parameter]:
-    return list(signature.parameters.values())
+def _default(value: Any) -> Any:
+    try:
+        return value if value is EMPTY or ast.literal_eval(repr(value)) == value else Given()
+    except (SyntaxError, ValueError):
+        return Given()
 
 
 def _parse(text: str) -> inspect.Signature:
