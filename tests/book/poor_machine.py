@@ -32,4 +32,5 @@ def cut_short(path):
     raise OSError(errno.ENOSPC, "No space left on device", path)
 
 
+sys.modules["rfc3987_syntax"] = None  # an option of jsonschema that takes a second to load, in each of these processes
 sys.addaudithook(meet)
