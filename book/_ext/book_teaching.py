@@ -82,7 +82,8 @@ def drawing(graph: Graph) -> str:
     said = "; ".join(f"{name} needs {before}" for name, before in needing.items())
     label = escape(f"Chapters as boxes with lines to those that need them: {said}.")
     drawn = "".join(lines + boxes)
-    return f'<svg class="prerequisites" viewBox="0 0 {size}" role="img" aria-label="{label}">{drawn}</svg>'
+    svg = f'<svg class="prerequisites" viewBox="0 0 {size}" role="img" aria-label="{label}">{drawn}</svg>'
+    return f'<div class="wide" role="region" aria-label="Prerequisites" tabindex="0">{svg}</div>'  # keys scroll it
 
 
 def _short(name: str) -> str:

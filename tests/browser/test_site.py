@@ -17,6 +17,8 @@ THEIRS = {
     "aria-deprecated-role",
 }
 AXE = {"resultTypes": ["violations"], "preload": False}  # it would fetch style sheets, which files may not
+CONTRAST = {"runOnly": ["color-contrast"]}  # all that the dark changes
+NO_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}  # all that a phone may change; colors take longest
 RUN = re.compile(r"Version \S+ of book and package, run on \d{4}-\d\d-\d\d \(.*cores.*torch")
 UNSET = """() => [...document.querySelectorAll('.math')].filter(math => !math.querySelector('mjx-container'))
     .map(math => math.textContent.slice(0, 80))"""
@@ -34,23 +36,28 @@ WIDE = """() => {
 
 
 def test_page(visit: Visit, name: str) -> None:
-    """One visit for all: loading a page and setting its formulas takes longest."""
+    """One visit for both colors: loading a page and setting its formulas takes long.  A phone loads its own."""
     page = visit.open(name)
-    page.evaluate("() => document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
-    assert page.evaluate(UNSET) == []
-    assert page.evaluate(WRONG) == []
-    assert page.evaluate(BROKEN) == []
+    assert faults(page) == []
     expect(page.locator(".extra_footer")).to_contain_text(RUN)
     shoot(page, name, "light")
     assert violations(page) == []
     page.evaluate("() => { document.documentElement.dataset.mode = document.documentElement.dataset.theme = 'dark' }")
     shoot(page, name, "dark")
-    assert violations(page) == []
+    assert violations(page, **CONTRAST) == []
     page.set_viewport_size({"width": 390, "height": 844})
+    assert faults(visit.open(name)) == []
     shoot(page, name, "phone")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390, page.evaluate(WIDE)
+    assert violations(page, **NO_CONTRAST) == []
     assert visit.errors == []
     assert visit.outside == []
+
+
+def faults(page: Page) -> list[str]:
+    """Return formulas that are not set or wrong, and images that are missing or say nothing to who cannot see them."""
+    page.evaluate("() => document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+    return [fault for find in (UNSET, WRONG, BROKEN) for fault in page.evaluate(find)]
 
 
 def shoot(page: Page, name: str, mode: str) -> None:
@@ -59,9 +66,9 @@ def shoot(page: Page, name: str, mode: str) -> None:
     page.screenshot(path=path, animations="disabled")
 
 
-def violations(page: Page) -> list[str]:
-    """Return what axe finds in the text, apart from faults that are not ours."""
-    found = Axe().run(page, context=".bd-article-container", options=AXE).response
+def violations(page: Page, **some: object) -> list[str]:
+    """Return what axe, or some of it, finds in the text, apart from faults that are not ours."""
+    found = Axe().run(page, context=".bd-article-container", options=AXE | some).response
     return [
         f"{rule['id']}: {node['html'][:160]}"
         for rule in found["violations"]
