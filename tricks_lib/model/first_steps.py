@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -304,16 +305,13 @@ class SavedTensors:
 
 
 class _Held:
-    """A tensor that autograd keeps, and word to the meter when it lets go."""
+    """A tensor that autograd keeps; when it lets go, the meter is told."""
 
     def __init__(self, tensor: Tensor, meter: SavedTensors) -> None:
-        self.tensor, self.meter = tensor, meter
-        storage = tensor.untyped_storage()
-        self.key = storage.data_ptr(), storage.nbytes()
-        meter._add(self.key, 1)
-
-    def __del__(self) -> None:
-        self.meter._add(self.key, -1)
+        self.tensor, storage = tensor, tensor.untyped_storage()
+        key = storage._cdata, storage.nbytes()  # which piece of memory; some kinds of tensors have no data_ptr
+        meter._add(key, 1)
+        weakref.finalize(self, meter._add, key, -1)
 
 
 class _Probe(nn.Module):
@@ -331,10 +329,11 @@ class _Probe(nn.Module):
 
     def model(self, *, norm: bool) -> nn.Sequential:
         options: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
-        layers = [self, *([nn.BatchNorm1d(5, **options)] if norm else []), nn.Linear(5, 3, **options)]
+        linear = nn.utils.skip_init(nn.Linear, 5, 3, **options)  # type: ignore[no-untyped-call]
+        layers = [self, *([nn.BatchNorm1d(5, **options)] if norm else []), linear]
         model = nn.Sequential(*layers)
         with torch.no_grad():
-            for parameter in layers[-1].parameters():  # the same for everybody, and nobody's random state is touched
+            for parameter in linear.parameters():  # the same for everybody, and nobody's random state is touched
                 parameter.copy_(_wave(parameter.numel(), 2.0).view_as(parameter))
         return model.train()
 
