@@ -280,8 +280,8 @@ class SavedTensors:
     (0, 400)
     """
 
-    now: int = 0
-    peak: int = 0
+    now: int = field(default=0, init=False)
+    peak: int = field(default=0, init=False)
     _held: Counter[tuple[int, int]] = field(default_factory=Counter, init=False, repr=False)
     _hooks: Any = field(default=None, init=False, repr=False)
 
