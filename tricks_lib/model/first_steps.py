@@ -246,11 +246,11 @@ def loss_faults(loss: Loss, *, classes: int = 10) -> dict[str, str]:
         raise ValueError(f"classes must be at least 2, got {classes}")
     y = torch.arange(classes, device="cpu")
     sure = 100 * torch.eye(classes, dtype=torch.float64, device="cpu")
-    one, two = (loss(0 * sure.repeat(n, 1), y.repeat(n)).item() for n in (1, 2))
+    one, two = (loss(torch.cat(n * [0 * sure]), torch.cat(n * [y])).item() for n in (1, 2))
     found, floor = {}, loss(sure, y).item()
     if abs(floor) > SAME:
         found["floor"] = f"a sure and right answer costs {floor:.3f} instead of 0: is there a second softmax?"
-    if abs(two - one) > SAME * abs(one):
+    if not _near(two, one):
         found["sum"] = f"a batch twice as large costs {two / one:.1f} times as much: take the mean"
     return found
 
@@ -345,24 +345,23 @@ class _Steps:
         self.model, self.loss = model, loss
         whole = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
         self.candidates = [*batches, whole]
-        self.sum: Tensor | None = None
-        self.steps, self.wrong, self.added = 0, 0, 0
+        self.last: Tensor | float = 0.0
+        self.steps, self.wrong = 0, list[bool]()  # for each wrong gradient, whether the last one was added to it
 
     def __call__(self, *_: Any) -> None:
         given = self._flat([p.grad for p in self.model.parameters()])
         right = [self._gradient(x, y) for x, y in self.candidates]
-        sums = [own if self.sum is None else self.sum + own for own in right]
         self.steps += bool(given.any())
-        self.wrong += not any(_parallel(given, own) for own in right)
-        self.added += self.sum is not None and any(_parallel(given, total) for total in sums)
-        self.sum = given
+        if not any(_parallel(given, own) for own in right):
+            self.wrong.append(any(_parallel(given, self.last + own) for own in right))
+        self.last = given
 
     def faults(self) -> dict[str, str]:
         if not self.steps:
             return {"step": "no gradient reaches optimizer.step(): call loss.backward(), then optimizer.step()"}
         if not self.wrong:
             return {}
-        if self.added:
+        if any(self.wrong):
             text = "those of earlier batches are added to those of this one: call optimizer.zero_grad()"
         else:
             text = "what the optimizer is given is not the gradient of the loss of a batch"
