@@ -709,3 +709,155 @@ def test_a_schedule_that_watches_a_value_is_refused_before_the_first_step() -> N
     with pytest.raises(TypeError, match=message):
         update(model, GOOD, half_square, optimizer, schedule=ReduceLROnPlateau(optimizer))
     assert model.weight.item() == 2.0 and model.weight.grad is None
+
+
+# --- mixed precision and accumulation ------------------------------------------------------------------------------
+
+
+ONE, NIL = torch.ones(1, 1, dtype=torch.float32), torch.zeros(1, 1, dtype=torch.float32)
+
+
+def scaler(**options: Any) -> torch.amp.GradScaler:
+    return torch.amp.GradScaler("cpu", **options)
+
+
+def single(p: float = 0.0) -> nn.Sequential:
+    return network(dropout=p).float()
+
+
+def single_batches() -> list[tuple[Tensor, Tensor]]:
+    return [(x.float(), y) for x, y in batches()]
+
+
+@pytest.mark.parametrize("pieces, sizes", [(2, [8, 3, 5]), (3, [4, 4, 1]), (4, [1, 6, 2, 7])])
+def test_accumulated_steps_are_those_of_the_joined_batches(pieces: int, sizes: list[int], device: torch.device) -> None:
+    layers = [nn.Linear(FEATURES, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, CLASSES)]
+    model = nn.Sequential(*layers).double().to(device)
+    twin = copy.deepcopy(model)
+    x, y = data(sum(sizes))
+    pairs = list(zip(x.split(sizes), y.split(sizes), strict=True))
+    groups = [pairs[i : i + pieces] for i in range(0, len(pairs), pieces)]
+    joined = [tuple(torch.cat(parts) for parts in zip(*group, strict=True)) for group in groups]
+    optimizers = [sgd(m, momentum=0.9) for m in (model, twin)]
+    schedules = [LambdaLR(o, lambda step: 1 / (1 + step)) for o in optimizers]
+    options = {"metrics": {"accuracy": accuracy}, "max_norm": 0.2}
+    ours = update(model, pairs, F.cross_entropy, optimizers[0], accumulate=pieces, schedule=schedules[0], **options)
+    theirs = update(twin, joined, F.cross_entropy, optimizers[1], schedule=schedules[1], **options)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    close = {"rtol": 1e-12, "atol": 1e-12}
+    torch.testing.assert_close(list(model.parameters()), list(twin.parameters()), **close)
+    assert schedules[0].last_epoch == schedules[1].last_epoch == len(groups)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step_of_its_group() -> None:
+    model = line()
+    pairs = [(column(1), column(0)), (column(math.nan), column(0))]
+    with pytest.raises(FloatingPointError, match="loss is nan at batch 1"):
+        update(model, pairs, half_square, sgd(model), accumulate=2)
+    assert model.weight.item() == 2.0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_is_on_for_model_and_loss_and_off_for_the_rest(dtype: torch.dtype) -> None:
+    model, seen = single(), []
+    model[4].register_full_backward_pre_hook(lambda *_: seen.append(("backward", torch.is_autocast_enabled("cpu"))))
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        seen.append((outputs.dtype, torch.is_autocast_enabled("cpu")))
+        return F.cross_entropy(outputs, targets)
+
+    def metric(outputs: Tensor, targets: Tensor) -> Tensor:
+        seen.append(("metric", torch.is_autocast_enabled("cpu")))
+        return outputs.mean()
+
+    pairs, optimizer = single_batches()[:1], sgd(model)
+    update(model, pairs, loss, optimizer, metrics={"m": metric}, autocast=dtype, scaler=scaler())
+    assert seen == [(dtype, True), ("metric", False), ("backward", False)]
+    evaluate(model, pairs, loss, autocast=dtype)
+    assert seen[3:] == [(dtype, True)] and not torch.is_autocast_enabled("cpu")
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_without_autocast_a_scaler_changes_nothing() -> None:
+    ours, theirs = single(), single()
+    powers = {"init_scale": 2.0**10}  # of two: scaling is exact
+    for model, how in ((ours, {"scaler": scaler(**powers)}), (theirs, {})):
+        update(model, single_batches(), F.cross_entropy, sgd(model), max_norm=0.1, **how)  # type: ignore[arg-type]
+    assert_same(list(ours.parameters()), list(theirs.parameters()))
+
+
+def test_clipping_comes_after_the_division_by_the_scale() -> None:
+    model = line(2.0).float()
+    pair = (ONE, NIL)
+    update(model, [pair], half_square, sgd(model, 1.0), scaler=scaler(init_scale=1024.0), max_norm=0.5)
+    assert model.weight.item() == pytest.approx(1.5, rel=1e-5)  # gradient 2, clipped to 0.5
+    assert model.weight.grad is not None and model.weight.grad.item() == pytest.approx(0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("max_norm", [None, 1.0])
+def test_a_step_that_overflows_is_skipped_and_the_schedule_waits(max_norm: float | None) -> None:
+    model = line(2.0).float()
+    optimizer, grad_scaler = sgd(model, 0.5), scaler(init_scale=1e38)  # times a gradient of 8: infinite in float32
+    schedule = LambdaLR(optimizer, lambda step: 1 / (1 + step))
+    pairs = [(2 * ONE, NIL)]
+    options = {"schedule": schedule, "scaler": grad_scaler, "max_norm": max_norm}
+    assert update(model, pairs, half_square, optimizer, **options) == {"loss": 8.0}  # type: ignore[arg-type]
+    assert model.weight.item() == 2.0 and schedule.last_epoch == 0
+    assert grad_scaler.get_scale() == pytest.approx(0.5e38, rel=1e-6)
+    while model.weight.item() == 2.0:
+        update(model, pairs, half_square, optimizer, **options)  # type: ignore[arg-type]
+    assert schedule.last_epoch == 1
+
+
+def test_a_scale_that_grows_advances_the_schedule() -> None:
+    model = line(2.0).float()
+    optimizer, grad_scaler = sgd(model, 0.1), scaler(init_scale=4.0, growth_interval=1)
+    schedule = LambdaLR(optimizer, lambda step: 1.0)
+    pairs = [(ONE, NIL)] * 3
+    update(model, pairs, half_square, optimizer, schedule=schedule, scaler=grad_scaler)
+    assert grad_scaler.get_scale() == 32.0 and schedule.last_epoch == 3
+
+
+def test_small_gradients_survive_float16_with_a_scaler_only() -> None:
+    gradients = []
+    for enabled in (False, True):
+        model = line(2.0).float()
+        options = {"autocast": torch.float16, "scaler": scaler(enabled=enabled)}
+        pair = (ONE, NIL)
+        update(model, [pair], lambda o, _: 1e-9 * o.float().mean(), sgd(model), **options)  # type: ignore[arg-type]
+        assert model.weight.grad is not None
+        gradients.append(model.weight.grad.item())
+    assert gradients[0] == 0.0 and gradients[1] == pytest.approx(1e-9, rel=1e-2)
+
+
+@pytest.mark.parametrize("bad, kind, message", [
+    ({"accumulate": 0}, ValueError, "^accumulate must be at least 1, got 0"),
+    ({"accumulate": 1.5}, TypeError, "float"),
+    ({"autocast": torch.float32}, ValueError, r"^autocast must be torch.bfloat16, .* got torch.float32"),
+    ({"autocast": torch.float16}, ValueError, r"^scaler must be given with autocast=torch.float16"),
+    ({"scaler": torch.amp.GradScaler}, TypeError, "^scaler must be a torch.amp.GradScaler, got the class GradScaler"),
+])  # fmt: skip
+def test_bad_precision_and_accumulation(bad: dict[str, Any], kind: type[Exception], message: str) -> None:
+    model = line()
+    with pytest.raises(kind, match=message):
+        update(model, GOOD, half_square, sgd(model), **bad)
+    assert model.weight.item() == 2.0
+
+
+def test_evaluate_refuses_another_precision_and_needs_no_scaler() -> None:
+    with pytest.raises(ValueError, match=r"^autocast must be"):
+        evaluate(line(), GOOD, half_square, autocast=torch.int8)
+    assert evaluate(single(), single_batches(), F.cross_entropy, autocast=torch.float16)["loss"] > 0
+
+
+def test_without_parameters_the_default_device_casts() -> None:
+    seen: list[torch.dtype] = []
+    matrix = torch.eye(2, dtype=torch.float32)
+
+    class Product(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ matrix
+
+    pairs = [(torch.ones(3, 2, dtype=torch.float32), torch.ones(3))]
+    evaluate(Product(), pairs, lambda o, _: seen.append(o.dtype) or o.mean(), autocast=torch.bfloat16)  # type: ignore[func-returns-value]
+    assert seen == [torch.bfloat16]

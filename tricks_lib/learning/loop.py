@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +34,9 @@ def update(
     device: torch.device | str | None = None,
     schedule: LRScheduler | None = None,
     max_norm: float | None = None,
+    autocast: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    accumulate: int = 1,
     progress: bool = False,
 ) -> dict[str, float]:
     r"""Train for one pass over the batches.
@@ -64,6 +69,14 @@ def update(
         Not ``ReduceLROnPlateau``: call its ``step`` yourself with a result of `evaluate`.
     max_norm
         Bound on the norm of the gradients of all the optimizer's parameters, taken as one vector.
+    autocast
+        ``torch.bfloat16`` or ``torch.float16``: forward pass and loss run under ``torch.autocast``.
+    scaler
+        Made once for a training, as in ``torch.amp.GradScaler(device.type)``: float16 needs one, and bfloat16, whose
+        exponents are those of float32, does not. A step whose gradients overflow is then skipped, and the scale halved.
+    accumulate
+        How many batches make up one optimizer step; at the end perhaps fewer. Their gradients are weighted by samples,
+        which makes it the step of one large batch, but for layers that mix samples, such as batch normalization.
     progress
         Show a progress bar.
 
@@ -93,6 +106,10 @@ def update(
     sums kept on the device would save nothing. A batch mean that does not divide by the number of samples (class
     weights, ignored targets) is averaged all the same, but the result is then no mean over samples.
 
+    Gradients are clipped after the scaler has divided them by its scale: ``max_norm`` means the same with and without
+    it. A step that it skips does not advance the schedule. To resume, save ``scaler.state_dict()`` among the extra
+    values of `save_checkpoint`.
+
     Examples
     --------
     >>> _ = torch.manual_seed(0)
@@ -107,19 +124,22 @@ def update(
     """
     _check_training(model, optimizer, schedule, max_norm)
     _check_arguments(batches, loss, metrics)
-    averages = _Averages(metrics)
+    _check_precision(autocast, scaler)
+    if (accumulate := operator.index(accumulate)) < 1:
+        raise ValueError(f"accumulate must be at least 1, got {accumulate}")
+    place = device or _device(model)
+    averages, scaler = _Averages(metrics), scaler or torch.amp.GradScaler(enabled=False)  # which does nothing
     with _mode(model, training=True):
-        for batch in _moved(batches, device or _device(model), progress):
+        for group in _groups(_moved(batches, place, progress), accumulate):
             optimizer.zero_grad(set_to_none=True)
-            outputs = model(batch.inputs)
-            value = loss(outputs, batch.targets)
-            averages.add(batch, outputs, value)  # raises if the loss is not finite
-            value.backward()  # type: ignore[no-untyped-call]
-            if max_norm is not None:
-                _clip(optimizer, max_norm, batch)
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
+            samples = sum(batch.size for batch in group)
+            for batch in group:
+                with _precision(place, autocast):
+                    outputs = model(batch.inputs)
+                    value = loss(outputs, batch.targets)
+                averages.add(batch, outputs, value)  # raises if the loss is not finite
+                scaler.scale(value * (batch.size / samples)).backward()  # type: ignore[no-untyped-call]
+            _step(optimizer, scaler, schedule, max_norm, group[-1])
     return averages.result()
 
 
@@ -130,6 +150,7 @@ def evaluate(
     *,
     metrics: Mapping[str, Score] | None = None,
     device: torch.device | str | None = None,
+    autocast: torch.dtype | None = None,
     progress: bool = False,
 ) -> dict[str, float]:
     """Average the loss and the metrics over the samples, and leave everything as it was.
@@ -141,7 +162,7 @@ def evaluate(
 
     Parameters
     ----------
-    model, batches, loss, metrics, device, progress
+    model, batches, loss, metrics, device, autocast, progress
         As for `update`.
 
     Returns
@@ -169,11 +190,14 @@ def evaluate(
     {'loss': 2.5}
     """
     _check_arguments(batches, loss, metrics)
-    averages = _Averages(metrics)
+    _check_precision(autocast, torch.amp.GradScaler(enabled=False))
+    averages, place = _Averages(metrics), device or _device(model)
     with _mode(model, training=False), checkpoint.random_states_kept(), torch.no_grad():
-        for batch in _moved(batches, device or _device(model), progress):
-            outputs = model(batch.inputs)
-            averages.add(batch, outputs, loss(outputs, batch.targets))
+        for batch in _moved(batches, place, progress):
+            with _precision(place, autocast):
+                outputs = model(batch.inputs)
+                value = loss(outputs, batch.targets)
+            averages.add(batch, outputs, value)
     return averages.result()
 
 
@@ -340,6 +364,15 @@ def _check_training(model: nn.Module, optimizer: Any, schedule: Any, max_norm: f
         raise ValueError(f"max_norm must be positive, got {max_norm}")
 
 
+def _check_precision(autocast: Any, scaler: Any) -> None:
+    if autocast not in (None, torch.bfloat16, torch.float16):
+        raise ValueError(f"autocast must be torch.bfloat16, torch.float16 or None, got {autocast}")
+    if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
+        raise TypeError(f"scaler must be a torch.amp.GradScaler, got {_kind(scaler)}")
+    if autocast is torch.float16 and scaler is None:
+        raise ValueError("scaler must be given with autocast=torch.float16; GradScaler(enabled=False) goes without")
+
+
 def _check_schedule(schedule: Any, optimizer: Optimizer) -> None:
     if isinstance(schedule, ReduceLROnPlateau):
         raise TypeError(
@@ -433,9 +466,27 @@ def _check_finite(name: str, value: float, batch: _Batch) -> None:
         )
 
 
-def _clip(optimizer: Optimizer, max_norm: float, batch: _Batch) -> None:
-    norm = nn.utils.clip_grad_norm_(_stepped(optimizer), max_norm)
-    _check_finite("the norm of the gradients", norm.item(), batch)
+def _groups(batches: Iterator[_Batch], size: int) -> Iterator[list[_Batch]]:
+    return iter(lambda: list(islice(batches, size)), [])
+
+
+def _precision(device: torch.device | str | None, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    if dtype is None:
+        return nullcontext()
+    return torch.autocast(torch.device(device or torch.get_default_device()).type, dtype)
+
+
+def _step(optimizer: Optimizer, scaler: torch.amp.GradScaler, schedule: Any, max_norm: Any, batch: _Batch) -> None:
+    if max_norm is not None:
+        scaler.unscale_(optimizer)  # before the clipping: the bound is one on the gradients, not on scaled ones
+        norm = nn.utils.clip_grad_norm_(_stepped(optimizer), max_norm)
+        if not scaler.is_enabled():  # one that is knows what to do
+            _check_finite("the norm of the gradients", norm.item(), batch)
+    scale = scaler.get_scale()
+    scaler.step(optimizer)
+    scaler.update()
+    if schedule is not None and scaler.get_scale() >= scale:  # it is lower after a step that was skipped
+        schedule.step()
 
 
 def _ordinal(number: int) -> str:
