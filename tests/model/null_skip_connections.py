@@ -29,7 +29,7 @@ def one_order(block: ResidualBlock, *sizes: int, order: str = "", zero_init: boo
 
 def no_addition(block: ResidualBlock, x: Tensor) -> Tensor:
     """Return what the body computes, without the shortcut."""
-    return block.after(block.add.body(x))
+    return block.after(without_shortcut(block.add, x))
 
 
 HERE = "tricks_lib.model.skip_connections"
