@@ -24,6 +24,7 @@ from tools.rules.prose import canonical, claimed_numbers, typed_numbers
 __all__ = ["IDS", "PATH", "Register", "Trick", "load", "problems", "read", "schema"]
 
 PATH = "book/tricks.yml"
+MAP = "book/index.md"
 PARTS = ("Data", "Model", "Learning", "Practice")
 # An id is for ever: links and claims name it.  A new trick takes the next number, a dropped one leaves a gap.
 IDS = [f"{letter}{n:02}" for letter, last in (("D", 26), ("M", 33), ("L", 51), ("C", 4)) for n in range(1, last + 1)]
@@ -129,7 +130,7 @@ def schema(raw: Any) -> list[str]:
 def problems(book: Register, root: Path) -> list[str]:
     """Return what all checks find."""
     found = identities(book) + symbols(book)
-    for check in (written, anchors, modules, names, claims, sources, triples, constants):
+    for check in (written, anchors, mapped, modules, names, claims, sources, triples, constants):
         found += check(book, root)
     return found
 
@@ -168,6 +169,13 @@ def anchors(book: Register, root: Path) -> list[str]:
         if (page := root / f"book/{trick.chapter}.md").is_file()
         and f"({trick.anchor})=" not in page.read_text("utf8").splitlines()
     ]
+
+
+def mapped(book: Register, root: Path) -> list[str]:
+    """Who comes to the first page with a problem finds the trick: the map there leads to all that are written."""
+    text = (root / MAP).read_text("utf8")
+    tricks = [trick for trick in book.tricks if trick.is_written]
+    return [f"{trick.id}: {MAP} does not lead to it" for trick in tricks if f"(#{trick.anchor})" not in text]
 
 
 def symbols(book: Register) -> list[str]:

@@ -12,7 +12,7 @@ from tools import register
 from tools.register import IDS, Register, Trick
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKS = [register.written, register.anchors, register.modules, register.names]
+CHECKS = [register.written, register.anchors, register.mapped, register.modules, register.names]
 CHECKS += [register.claims, register.sources, register.triples, register.constants]
 
 RAW = """
@@ -54,6 +54,7 @@ claim("d01-constant", "Some are constant.", x)
 ```
 """
 FILES = {
+    "book/index.md": "Something is strange\n: [Look](#trick-d01).\n",
     "book/data/looking.md": CHAPTER,
     "book/references.bib": "@article{lecun1998,\n  title = {LeNet},\n}\n",
     "tricks_lib/__init__.py": "",
@@ -178,6 +179,11 @@ def test_a_written_trick_needs_its_chapter_and_a_chapter_its_tricks(book, projec
 def test_a_chapter_without_the_anchor_of_its_trick_is_found(anchor, book, project):
     write(project / "book/data/looking.md", CHAPTER.replace("(trick-d01)=", anchor))
     assert len(register.anchors(book, project)) == 1
+
+
+def test_a_trick_that_the_first_page_does_not_lead_to_is_found(book, project):
+    write(project / "book/index.md", "Something is strange\n: [Look](#trick-d010).\n")
+    assert register.mapped(book, project) == ["D01: book/index.md does not lead to it"]
 
 
 @pytest.mark.parametrize(
