@@ -288,6 +288,90 @@ def test_many_models_at_once() -> None:
         close(tensors["running_var"][k], norm.running_var)
 
 
+def like_torch(x: Tensor, autocast: torch.dtype | None = None, **options: Any) -> None:
+    """Compare layers of float32, or of the input's dtype, with torch's: a step of training, and evaluation."""
+    for dtype in (torch.float32, x.dtype):
+        ours, theirs = BatchNorm(3, dtype=dtype, **options), nn.BatchNorm1d(3, dtype=dtype, **options)
+        close_by: dict[str, float] = {"rtol": 2 * torch.finfo(x.dtype).eps, "atol": 2 * torch.finfo(x.dtype).eps}
+        leaves = [x.clone().requires_grad_() for _ in range(2)]
+        for mode in (True, True, False):
+            with torch.autocast("cpu", autocast, enabled=autocast is not None):
+                outputs = [norm.train(mode)(leaf) for norm, leaf in zip((ours, theirs), leaves, strict=True)]
+            grads = [torch.autograd.grad(y, leaf, x)[0] for y, leaf in zip(outputs, leaves, strict=True)]
+            assert outputs[0].dtype == x.dtype and outputs[0].isfinite().all() and outputs[0].std() > 0.1
+            torch.testing.assert_close(*outputs, **close_by)
+            close_by["atol"] *= 10
+            torch.testing.assert_close(*grads, **close_by)
+        states = [[norm.running_mean, norm.running_var] for norm in (ours, theirs)]
+        for mine, other in zip(*states, strict=True):
+            precise = torch.finfo(dtype).eps
+            torch.testing.assert_close(mine, other, rtol=8 * precise, atol=8 * precise)
+        assert ours.running_var.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_half_precision_is_that_of_torch(dtype: torch.dtype, momentum: float | None) -> None:
+    x = normal(64, 3)
+    like_torch((2 * x + 1).to(dtype), momentum=momentum)
+    like_torch((60 * x).to(dtype), autocast=dtype, momentum=momentum)
+
+
+def test_half_precision_neither_overflows_nor_vanishes() -> None:
+    x = normal(64, 3)
+    large, small = (300 * x).half(), (1e-4 * x).half()
+    ours, theirs = BatchNorm(3, dtype=torch.float32), nn.BatchNorm1d(3, dtype=torch.float32)
+    torch.testing.assert_close(ours(large), theirs(large))
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+    assert 8e3 < ours.running_var.mean() < 1e4
+    sharp, other = (kind(3, eps=1e-12, dtype=torch.float32) for kind in (BatchNorm, nn.BatchNorm1d))
+    torch.testing.assert_close(sharp(small), other(small), rtol=0, atol=4e-3)
+    half = BatchNorm(3, eps=1e-12, dtype=torch.float16).eval()
+    half.running_var.fill_(0)
+    assert half(small).isfinite().all()
+
+
+def test_the_gradient_in_half_precision_is_that_of_torch() -> None:
+    x, g = (300 * normal(64, 3)).half(), (1e3 * normal(64, 3, seed=1)).half()
+    leaf = x.clone().requires_grad_()
+    theirs = torch.autograd.grad(nn.BatchNorm1d(3, affine=False, dtype=torch.float32)(leaf), leaf, g)[0]
+    found = input_gradient(x, g)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found, theirs, rtol=2e-3, atol=1e-3)
+
+
+def test_plain_averages_of_half_precision_are_those_of_torch() -> None:
+    ours, theirs = (kind(1, momentum=None, dtype=torch.float32) for kind in (BatchNorm, nn.BatchNorm1d))
+    narrow = BatchNorm(1, momentum=None, dtype=torch.bfloat16)
+    for k in range(300):  # a share of 1/257 is none of bfloat16's numbers
+        x = (normal(16, 1, seed=k) + 4).bfloat16()
+        for norm in (ours, theirs, narrow):
+            norm(x)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+    torch.testing.assert_close(narrow.running_mean.float(), theirs.running_mean, rtol=0, atol=2**-6)  # torch's: 0.09
+
+
+def test_a_state_without_a_count_of_batches_loads_as_in_torch() -> None:
+    for norm in (BatchNorm(3), nn.BatchNorm1d(3)):
+        norm.num_batches_tracked.fill_(7)  # type: ignore[operator, union-attr]
+        old = {name: value + 1 for name, value in norm.state_dict().items() if name != "num_batches_tracked"}
+        model = nn.Sequential(norm)
+        model.load_state_dict({f"0.{name}": value for name, value in old.items()})
+        assert norm.num_batches_tracked == 7 and norm.running_var.tolist() == [2] * 3  # type: ignore[operator, union-attr]
+        assert len(old) == 4, "the caller's state is not changed"
+        recent = norm.state_dict()
+        del recent["num_batches_tracked"]
+        with pytest.raises(RuntimeError, match=r"Missing key.*num_batches_tracked"):
+            norm.load_state_dict(recent)
+
+
+def test_the_number_of_features_is_a_whole_one() -> None:
+    for bad in ("3", 3.0, None):
+        with pytest.raises(TypeError, match=f"features must be a whole number, got {bad!r}"):
+            BatchNorm(bad)  # type: ignore[arg-type]
+
+
 # ---- normalized_chain
 
 
@@ -431,9 +515,38 @@ def test_layers_that_do_not_run_or_do_not_track_stay() -> None:
 
 
 def test_a_layer_that_runs_twice_sees_both() -> None:
-    norm = BatchNorm(2, dtype=torch.float64)
-    recalibrate(nn.Sequential(norm, norm), normal(5, 2))
+    norm, x = BatchNorm(2, dtype=torch.float64), 3 * normal(5, 2) + 1
+    recalibrate(nn.Sequential(norm, norm), x)
     assert norm.num_batches_tracked == 2
+    both = torch.cat([x, normalized(x, *batch_moments(x))])
+    close(norm.running_mean, both.mean(0))
+    close(norm.running_var, both.var(0))
+
+
+def unchanged_by(model: nn.Module, batches: Any, message: str) -> None:
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=message):
+        recalibrate(model, batches)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", [BatchNorm, nn.BatchNorm1d])
+def test_a_batch_of_one_has_no_variance(norm: Callable[[int], nn.Module]) -> None:
+    message = r"batches must give two values or more a channel each.*\(1, 5\).*drop_last=True"
+    unchanged_by(chain(norm), normal(65, 4).split(64), message)
+    recalibrate(BatchNorm(3, dtype=torch.float64), normal(1, 3, 2))  # of one sample, but of two places
+
+
+def test_moments_that_overflow_are_not_written() -> None:
+    first, second = BatchNorm(2, dtype=torch.float64), BatchNorm(2, dtype=torch.float32)
+
+    class Late(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 3e19 * x.float().sign()
+
+    model = nn.Sequential(first, Late(), second)
+    unchanged_by(model, normal(8, 2), "batches must give moments that are finite in torch.float32, and do not")
+    unchanged_by(model, normal(8, 2) / 0, "inputs of a batch normalization must hold finite numbers")
 
 
 def test_what_recalibrate_needs() -> None:
@@ -527,3 +640,73 @@ def test_folding_needs_running_moments_and_neighbors() -> None:
     assert [type(layer) for layer in fold(model).children()] == [type(layer) for layer in model]
     with pytest.raises(ValueError, match="norm must have 5 channels, got 3"):
         fold(nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(3)))
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Negative(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return -super().forward(x)
+
+
+def hooked(module: nn.Module, kind: str) -> nn.Module:
+    if kind == "before":
+        module.register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))
+    elif kind == "backward":
+        module.register_full_backward_hook(lambda module, grads, outputs: None)
+    elif kind == "before backward":
+        module.register_full_backward_pre_hook(lambda module, outputs: None)
+    else:
+        module.register_forward_hook(lambda module, inputs, output: 3 * output)
+    return module
+
+
+STAYS: dict[str, Callable[[], list[nn.Module]]] = {
+    "weight norm": lambda: [nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), BatchNorm(3)],
+    "spectral norm": lambda: [nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)), nn.BatchNorm1d(3)],
+    "hook before the layer": lambda: [hooked(nn.Linear(4, 3), "before"), BatchNorm(3)],
+    "hook behind the layer": lambda: [hooked(nn.Linear(4, 3), "behind"), BatchNorm(3)],
+    "hook before the norm": lambda: [nn.Linear(4, 3), hooked(BatchNorm(3), "before")],
+    "hook behind the norm": lambda: [nn.Linear(4, 3), hooked(nn.BatchNorm1d(3), "behind")],
+    "backward hook": lambda: [hooked(nn.Linear(4, 3), "backward"), BatchNorm(3)],
+    "hook before backward": lambda: [nn.Linear(4, 3), hooked(BatchNorm(3), "before backward")],
+    "own forward": lambda: [Negative(4, 3), BatchNorm(3)],
+}
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_what_is_more_than_its_weights_is_not_folded(name: str) -> None:
+    model = nn.Sequential(*STAYS[name]()).double()
+    x = normal(8, 4)
+    model(x)
+    made = fold(model)
+    close(made(x), model.eval()(x))
+    assert [type(layer) for layer in made.children()] == [type(layer) for layer in model]
+    with pytest.raises(ValueError, match="layer and norm must have no hooks, no parametrization and no forward of"):
+        folded(model[0], model[1])
+
+
+def test_a_chain_with_a_forward_of_its_own_is_not_folded() -> None:
+    class Named(nn.Sequential):
+        """A chain by another name, which runs as any."""
+
+    x = normal(8, 4)
+    for chain, expected in ((Doubled, BatchNorm), (Named, nn.Identity), (nn.Sequential, nn.Identity)):
+        model = chain(nn.Linear(4, 3), trained(BatchNorm(3))).double().eval()
+        assert type(fold(model)[1]) is expected  # type: ignore[index]
+        close(fold(model)(x), model(x))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_folded_layer_keeps_its_dtype(bias: bool, dtype: torch.dtype) -> None:
+    layer, norm = nn.Conv2d(2, 3, 3, bias=bias, dtype=torch.bfloat16), trained(BatchNorm(3)).to(dtype).eval()
+    made = folded(layer, norm)
+    assert {p.dtype for p in made.parameters()} == {torch.bfloat16}
+    x, exact = normal(2, 2, 5, 5).bfloat16(), copy.deepcopy(layer).double()
+    torch.testing.assert_close(made(x).double(), norm.double()(exact(x.double())), rtol=0.05, atol=0.1)
+    wide = folded(nn.Linear(2, 3, bias=bias, dtype=torch.float32), BatchNorm(3, dtype=torch.bfloat16).eval())
+    assert {p.dtype for p in wide.parameters()} == {torch.float32}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -69,12 +71,48 @@ def test_residuals_have_a_repr() -> None:
     assert "scale=0.25\n" in repr(Residual(nn.Tanh(), scale=0.25, learned=True))
 
 
-@pytest.mark.parametrize("scale", [math.inf, math.nan])
-def test_scales_are_finite(scale: float) -> None:
-    with pytest.raises(ValueError, match=f"scale must be finite, got {scale}"):
+@pytest.mark.parametrize("scale", [math.inf, math.nan, "2", None, torch.tensor(2.0), torch.ones(2), [1.0]])
+def test_scales_are_finite_numbers(scale: Any) -> None:
+    message = re.escape(f"scale must be a finite number, got {scale!r}")
+    with pytest.raises(ValueError, match=message):
         Residual(nn.Tanh(), scale=scale)
-    with pytest.raises(ValueError, match=f"scale must be finite, got {scale}"):
+    with pytest.raises(ValueError, match=message):
+        Residual(nn.Tanh(), scale=scale, learned=True)
+    with pytest.raises(ValueError, match=message):
         residual_cosine(torch.zeros(2), scale)
+
+
+def test_scales_are_kept_as_floats() -> None:
+    assert type(Residual(nn.Tanh(), scale=np.float32(0.5)).scale) is float  # type: ignore[arg-type]
+    assert type(Residual(nn.Tanh(), scale=2).scale) is float
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_scales_keep_the_dtype_of_the_stream(dtype: torch.dtype, learned: bool) -> None:
+    x = torch.tensor([2.0, -2.0], dtype=dtype)
+    for own in (torch.float32, torch.float64):
+        block = Residual(nn.ReLU(), scale=0.5, learned=learned, dtype=own)
+        found = block(x)
+        assert found.dtype == dtype and found.tolist() == [3, -2]
+        if learned:
+            (gradient,) = torch.autograd.grad(found.sum(), list(block.parameters()))
+            assert gradient.dtype == own and gradient.tolist() == [2]
+
+
+def test_a_learned_scale_of_a_body_of_whole_numbers_is_not_rounded() -> None:
+    x = torch.tensor([2, -2])
+    assert Residual(nn.ReLU(), scale=0.5, learned=True)(x).tolist() == [3.0, -2.0]
+
+
+@pytest.mark.parametrize("wrong", [None, torch.relu, [nn.ReLU()], nn.ReLU])
+def test_bodies_and_shortcuts_are_modules(wrong: Any) -> None:
+    for make in (lambda: Residual(wrong), lambda: Highway(wrong, 3)):
+        with pytest.raises(TypeError, match=re.escape(f"body must be a module, got {wrong!r}")):
+            make()
+    if wrong is not None:
+        with pytest.raises(TypeError, match=re.escape(f"shortcut must be a module, got {wrong!r}")):
+            Residual(nn.ReLU(), wrong)
 
 
 def test_shapes_of_body_and_shortcut_agree() -> None:
@@ -115,10 +153,13 @@ def test_gates_start_as_linear_layers_do() -> None:
 
 
 def test_arguments_of_highways_are_checked() -> None:
-    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
-        Highway(nn.Tanh(), 0)
-    with pytest.raises(ValueError, match="gate_bias must be finite, got nan"):
-        Highway(nn.Tanh(), 3, gate_bias=math.nan)
+    wrong: Any
+    for wrong in (0, -1, 2.0, 2.5, math.nan, True, "3", None, (3,)):
+        with pytest.raises(ValueError, match=re.escape(f"width must be a whole number, at least 1, got {wrong!r}")):
+            Highway(nn.Tanh(), wrong)
+    for wrong in (math.nan, -math.inf, "0", None, torch.zeros(3)):
+        with pytest.raises(ValueError, match=re.escape(f"gate_bias must be a finite number, got {wrong!r}")):
+            Highway(nn.Tanh(), 3, gate_bias=wrong)
     with pytest.raises(ValueError, match=r"body must return the shape of its input, \(2, 3\), got \(2, 1\)"):
         Highway(nn.Linear(3, 1), 3)(torch.ones(2, 3))
     assert Highway(nn.Identity(), 1)(torch.ones(2, 1)).shape == (2, 1)
@@ -153,7 +194,7 @@ def conv(layer: Any, x: Tensor) -> Tensor:
 
 
 def written_out(block: ResidualBlock, x: Tensor) -> Tensor:
-    """Compute the five blocks of the paper, each written down for itself."""
+    """Compute the five blocks of figure 4, each written down for itself; a projection reads ``x``."""
     b, after, relu = block.add.body, block.after, torch.relu
     carried = x
     for layer in block.add.shortcut.children():  # none for the identity
@@ -195,7 +236,7 @@ SHAPES: list[tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(("options", "shape", "expected"), SHAPES)
-def test_blocks_are_those_of_the_paper(
+def test_blocks_are_those_of_figure_4_and_project_the_input_itself(
     order: str, options: dict[str, Any], shape: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     block, x = made(order, **options), normal(*shape)
@@ -315,19 +356,38 @@ def test_inputs_stay() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_in": 0}, "n_in must be at least 1, got 0"),
-        ({"n_out": 0}, "n_out must be at least 1, got 0"),
-        ({"stride": 0}, "stride must be at least 1, got 0"),
-        ({"order": "BN"}, "order must be one of 'original', 'BN after addition', .*, got 'BN'"),
-        ({"kernel_size": 2}, "kernel_size must be odd and at least 1, or None, got 2"),
-        ({"kernel_size": -1}, "kernel_size must be odd and at least 1, or None, got -1"),
-        ({"kernel_size": 0}, "kernel_size must be odd and at least 1, or None, got 0"),
+        *(
+            ({name: wrong}, re.escape(f"{name} must be a whole number, at least 1, got {wrong!r}") + "$")
+            for name in ("n_in", "n_out", "stride")
+            for wrong in (0, -1, 1.5, 4.0, math.nan, True, "4", (2, 2), torch.tensor(4))
+        ),
+        *(({name: None}, f"{name} must be a whole number, at least 1, got None") for name in ("n_in", "stride")),
+        *(
+            (
+                {"order": wrong},
+                r"order must be one of 'original', 'BN after addition', .*, got " + re.escape(repr(wrong)),
+            )
+            for wrong in ("BN", "", 1, None, [1], {})
+        ),
+        *(
+            ({"kernel_size": wrong}, re.escape(f"an odd whole number, at least 1, or None, got {wrong!r}") + "$")
+            for wrong in (2, -1, 0, 3.0, 1.5, True, False, "3", (3, 3), [3])
+        ),
+        ({"kernel_size": -1}, "kernel_size must be"),
         ({"kernel_size": None, "stride": 2}, r"stride must be 1 for linear layers \(kernel_size=None\), got 2"),
     ],
 )
 def test_arguments_of_blocks_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ResidualBlock(**({"n_in": 4} | options))
+
+
+def test_sizes_may_be_whole_numbers_of_numpy() -> None:
+    one, three = np.int64(1), np.int64(3)
+    block: Any = ResidualBlock(one, three, kernel_size=three, stride=one)  # type: ignore[arg-type]
+    assert block(torch.ones(2, 1, 4, 4)).shape == (2, 3, 4, 4)
+    highway: Any = Highway(nn.ReLU(), three)  # type: ignore[arg-type]
+    assert highway(torch.ones(2, 3)).shape == (2, 3)
 
 
 def test_a_block_of_one_channel_and_its_repr() -> None:
@@ -373,7 +433,43 @@ def test_cosines_have_gradients_and_stay_on_their_device(device: torch.device) -
     assert there.device.type == device.type and there.dtype == torch.float32
 
 
-@pytest.mark.parametrize("cosine", [1.1, -1.1, math.nan])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cosines_of_parallel_vectors_may_be_rounded_beyond_the_ends(dtype: torch.dtype) -> None:
+    a = normal(1000, 64, dtype=dtype)
+    c = F.cosine_similarity(a, 3 * a)
+    assert c.max() > 1  # else nothing is tested here
+    atol = 64 * torch.finfo(dtype).eps
+    for sign, expected in ((1, 1), (-1, 0)):
+        found = relu_cosine(sign * c)
+        close(found, torch.full_like(c, expected), atol=atol)
+        assert found[c >= 1].unique().tolist() == [expected]
+        found = residual_cosine(sign * c, 0.5)
+        close(found, torch.full_like(c, (sign + expected / 4) / (5 / 4)), atol=atol)
+        assert found.abs().max() <= 1
+    with pytest.raises(ValueError, match=r"cosine must be in \[-1, 1\], got 0.0 to 1\.0{5,}\d*[1-9]$"):
+        relu_cosine(torch.tensor([0, 1 + 10 * torch.finfo(dtype).eps], dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cosines_have_finite_gradients_at_the_ends(dtype: torch.dtype) -> None:
+    beyond = 1 + 2 * torch.finfo(dtype).eps
+    c = torch.tensor([-beyond, -1, 0, 1, beyond], dtype=dtype, requires_grad=True)
+    (gradient,) = torch.autograd.grad(relu_cosine(c).sum(), c)
+    assert gradient.tolist() == [0, 0, 0.5, 1, 1]
+    (gradient,) = torch.autograd.grad(residual_cosine(c, 1.0).sum(), c)
+    assert gradient.tolist() == [0.5, 0.5, 0.75, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cosines_in_range_are_those_of_the_formula_bit_by_bit(dtype: torch.dtype) -> None:
+    c = torch.linspace(-1, 1, 2001, dtype=dtype)
+    f = ((1 - c.square()).sqrt() + c * (math.pi - c.arccos())) / math.pi
+    assert torch.equal(relu_cosine(c), f)
+    assert torch.equal(residual_cosine(c, 0.7), (c + 0.7**2 * f) / (1 + 0.7**2))
+
+
+@pytest.mark.parametrize("cosine", [1.1, -1.1, math.inf, math.nan])
 def test_cosines_are_in_range(cosine: float) -> None:
-    with pytest.raises(ValueError, match=r"cosine must be in \[-1, 1\], got"):
-        relu_cosine(torch.tensor([0.0, cosine]))
+    for check in (relu_cosine, lambda c: residual_cosine(c, 0.5)):
+        with pytest.raises(ValueError, match=r"cosine must be in \[-1, 1\], got"):
+            check(torch.tensor([0.0, cosine]))

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from tricks_lib.data.fitted import Batches, read_batches, wide
+from tricks_lib.experiment.seeding import whole
 
 __all__ = [
     "BatchNorm",
@@ -26,6 +28,7 @@ __all__ = [
 
 Layer = TypeVar("Layer", bound=nn.Module)
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+HALF = (torch.float16, torch.bfloat16)
 
 
 def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,7 +44,7 @@ def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     mean, var : Tensor
-        (C,) each. The variance divides by m.
+        (C,) each, in float32 where ``x`` is in half precision. The variance divides by m.
 
     Raises
     ------
@@ -56,7 +59,8 @@ def batch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     if x.ndim < 2 or x.numel() < 2 * x.shape[1]:
         raise ValueError(f"x must have shape (N, C, ...), with two values or more a channel, got {tuple(x.shape)}")
     others = [0, *range(2, x.ndim)]
-    return x.mean(others), x.var(others, correction=0)
+    values = _single(x)
+    return values.mean(others), values.var(others, correction=0)
 
 
 def normalized(
@@ -86,7 +90,7 @@ def normalized(
     Returns
     -------
     Tensor
-        Of the shape of ``x``.
+        Of the shape of ``x``. Half precision is computed in float32 and rounded once, as in torch.
 
     References
     ----------
@@ -100,9 +104,10 @@ def normalized(
     [[4.0], [6.0]]
     """
     shape = [1, -1, *[1] * (x.ndim - 2)]  # channels are the second dimension
-    hat = (x - mean.view(shape)) / (var + eps).sqrt().view(shape)
+    hat = (_single(x) - mean.view(shape)) / (_single(var) + eps).sqrt().view(shape)
     scaled = hat if weight is None else weight.view(shape) * hat
-    return scaled if bias is None else scaled + bias.view(shape)
+    shifted = scaled if bias is None else scaled + bias.view(shape)
+    return shifted.to(x.dtype) if x.dtype in HALF else shifted
 
 
 def input_gradient(x: Tensor, gradient: Tensor, *, eps: float = 1e-5) -> Tensor:
@@ -138,6 +143,8 @@ def input_gradient(x: Tensor, gradient: Tensor, *, eps: float = 1e-5) -> Tensor:
     """
     if gradient.shape != x.shape:
         raise ValueError(f"gradient must have the shape of x, {tuple(x.shape)}, got {tuple(gradient.shape)}")
+    if x.dtype in HALF:
+        return input_gradient(x.float(), gradient.float(), eps=eps).to(x.dtype)
     mean, var = batch_moments(x)
     hat = normalized(x, mean, var, eps=eps)
     shift, slope = (batch_moments(part)[0] for part in (gradient, gradient * hat))
@@ -155,7 +162,8 @@ class BatchNorm(nn.Module):
     .. math:: \bar\mu \leftarrow (1 - \alpha) \bar\mu + \alpha \mu, \qquad
               \bar\sigma^2 \leftarrow (1 - \alpha) \bar\sigma^2 + \alpha \frac{m}{m - 1} \sigma^2
 
-    Names of parameters and buffers are torch's, so that each can load the other's ``state_dict``.
+    Names of parameters and buffers are torch's, so that each can load the other's ``state_dict``. Inputs in half
+    precision give outputs in half precision; moments and normalization are computed in float32.
 
     Parameters
     ----------
@@ -173,6 +181,8 @@ class BatchNorm(nn.Module):
 
     Raises
     ------
+    TypeError
+        If ``features`` is not a whole number.
     ValueError
         If an argument is out of range, or the input has another number of channels.
 
@@ -190,6 +200,8 @@ class BatchNorm(nn.Module):
     (tensor([2.]), tensor([2.]))
     """
 
+    _version = 2  # as torch's: the states of version 1 have no count of batches
+
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -205,7 +217,7 @@ class BatchNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if features < 1:
+        if (features := whole("features", features)) < 1:
             raise ValueError(f"features must be 1 or more, got {features}")
         if not eps >= 0:
             raise ValueError(f"eps must be 0 or more, got {eps}")
@@ -234,7 +246,14 @@ class BatchNorm(nn.Module):
         self.num_batches_tracked.add_(1)  # in place: other models' buffers may be stacked with these
         share = 1 / self.num_batches_tracked.to(mean.dtype) if self.momentum is None else self.momentum
         for running, new in ((self.running_mean, mean), (self.running_var, var * (m / (m - 1)))):
-            running.mul_(1 - share).add_(share * new)
+            running.copy_(_single(running).mul(1 - share).add_(share * new))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *rest: Any
+    ) -> None:
+        if local_metadata.get("version", 1) < 2:
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     def extra_repr(self) -> str:
         """Return the settings, for ``repr``."""
@@ -319,7 +338,8 @@ def recalibrate(model: nn.Module, batches: Tensor | Batches) -> nn.Module:
     Raises
     ------
     ValueError
-        If the model has no batch normalization with running moments, none of it runs, or something is not finite.
+        If the model has no batch normalization with running moments, none of it runs, a batch has a single value a
+        channel, or something is not finite, be it only in the dtype of the running moments. Nothing is changed then.
 
     Examples
     --------
@@ -351,9 +371,11 @@ def recalibrate(model: nn.Module, batches: Tensor | Batches) -> nn.Module:
             module.training = mode
     if not any(seen):
         raise ValueError("batches must hold samples that reach a batch normalization, and none did")
-    for norm, some in zip(norms, seen, strict=True):
-        if some:
-            _set_moments(norm, some)
+    found = [(norm, len(some), _pooled(norm, some)) for norm, some in zip(norms, seen, strict=True) if some]
+    for norm, count, (mean, var) in found:  # after all of them are known to be finite
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(var)
+        norm.num_batches_tracked.fill_(count)
     return model
 
 
@@ -374,14 +396,15 @@ def folded(layer: Layer, norm: Any) -> Layer:
     Returns
     -------
     Module
-        A copy of ``layer`` that does the work of both.
+        A copy of ``layer``, of its dtype, that does the work of both.
 
     Raises
     ------
     TypeError
         If ``layer`` or ``norm`` is of another kind.
     ValueError
-        If ``norm`` is in training mode, has no running moments, or another number of channels.
+        If ``norm`` is in training mode, has no running moments, or another number of channels; or if one of the two has
+        hooks, a parametrization or a ``forward`` of its own.
 
     Examples
     --------
@@ -394,17 +417,19 @@ def folded(layer: Layer, norm: Any) -> Layer:
         raise TypeError(f"layer must be an nn.Linear or a convolution, got {type(layer).__name__}")
     if not isinstance(norm, NORMS):
         raise TypeError(f"norm must be a batch normalization, got {type(norm).__name__}")
+    if not (_plain(layer, WEIGHTED) and _plain(norm, NORMS)):
+        raise ValueError("layer and norm must have no hooks, no parametrization and no forward of their own")
     if norm.training or norm.running_mean is None:
         raise ValueError("norm must be in evaluation mode and have running moments")
     if len(layer.weight) != len(norm.running_mean):
         raise ValueError(f"norm must have {len(layer.weight)} channels, got {len(norm.running_mean)}")
-    made, zero = copy.deepcopy(layer), torch.zeros_like(norm.running_mean)
+    made, zero = copy.deepcopy(layer), layer.weight.new_zeros(len(layer.weight))
     both: dict[str, Any] = {"var": norm.running_var, "weight": norm.weight, "eps": norm.eps}
     bias = zero if layer.bias is None else layer.bias
     shifted = normalized(bias[None], norm.running_mean, bias=norm.bias, **both)[0]
     scaled = normalized(layer.weight.transpose(0, 1), zero, **both).transpose(0, 1)
-    made.weight = nn.Parameter(scaled, layer.weight.requires_grad)
-    made.bias = nn.Parameter(shifted, layer.weight.requires_grad)
+    for name, value in (("weight", scaled), ("bias", shifted)):
+        setattr(made, name, nn.Parameter(value.to(layer.weight.dtype), layer.weight.requires_grad))
     return made
 
 
@@ -412,7 +437,8 @@ def fold(model: nn.Module) -> nn.Module:
     """Copy a model for inference: batch normalization right behind a linear layer or convolution becomes part of it.
 
     Looks for neighbors in each ``nn.Sequential``, and leaves an ``nn.Identity`` where a normalization was. What
-    stands elsewhere, such as behind an activation, stays.
+    stands elsewhere, such as behind an activation, stays; so does what has hooks, a parametrization (such as weight
+    normalization) or a ``forward`` of its own, which might do something else than the formula.
 
     Parameters
     ----------
@@ -434,26 +460,49 @@ def fold(model: nn.Module) -> nn.Module:
     )
     """
     made = copy.deepcopy(model).eval()
-    for chain in [module for module in made.modules() if isinstance(module, nn.Sequential)]:
+    for chain in [module for module in made.modules() if _runs_as(module, (nn.Sequential,))]:
         for (place, layer), (behind, norm) in pairwise(list(chain.named_children())):
-            if isinstance(layer, WEIGHTED) and isinstance(norm, NORMS) and norm.running_mean is not None:
+            if _plain(layer, WEIGHTED) and _plain(norm, NORMS) and norm.running_mean is not None:
                 setattr(chain, place, folded(layer, norm))
                 setattr(chain, behind, nn.Identity())
     return made
 
 
+def _single(x: Tensor) -> Tensor:
+    """Return numbers of half precision in float32, in which torch computes with them, and others as they are."""
+    return x.float() if x.dtype in HALF else x
+
+
+def _runs_as(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    """Tell whether a module runs as one of these does: subclasses may have a forward of their own."""
+    return isinstance(module, kinds) and type(module).forward in [kind.forward for kind in kinds]
+
+
+def _plain(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    """Tell whether a module is one of these, and nothing was added to it that folding would lose."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return _runs_as(module, kinds) and not is_parametrized(module) and not any(getattr(module, n) for n in names)
+
+
 def _look(seen: list[tuple[int, Tensor, Tensor]], norm: nn.Module, inputs: tuple[Any, ...]) -> None:
     x: Tensor = inputs[0]
-    seen.append((x.numel() // x.shape[1], *batch_moments(wide(x.detach()))))
+    if x.numel() == x.shape[1]:
+        raise ValueError(
+            "batches must give two values or more a channel each, as a single one has no variance, and one gave "
+            f"{tuple(x.shape)} to a batch normalization; a DataLoader leaves out the rest with drop_last=True"
+        )
+    values = wide(x.detach(), "inputs of a batch normalization")
+    seen.append((x.numel() // x.shape[1], *batch_moments(values)))
 
 
-def _set_moments(norm: nn.Module, seen: list[tuple[int, Tensor, Tensor]]) -> None:
+def _pooled(norm: Any, seen: list[tuple[int, Tensor, Tensor]]) -> list[Tensor]:
+    """Return mean and unbiased variance of all batches, in the dtype of the running moments."""
     sizes, means, variances = zip(*seen, strict=True)
     mean, var = torch.stack(means), torch.stack(variances)
     m = torch.tensor(sizes, dtype=mean.dtype, device=mean.device).unsqueeze(1)
     center = (m * mean).sum(0) / m.sum()
     spread = (m * (var + (mean - center).square())).sum(0) / (m.sum() - 1)
-    moments: Any = norm
-    moments.running_mean.copy_(center)
-    moments.running_var.copy_(spread)
-    moments.num_batches_tracked.fill_(len(seen))
+    moments = [center.to(norm.running_mean.dtype), spread.to(norm.running_var.dtype)]
+    if not all(values.isfinite().all() for values in moments):
+        raise ValueError(f"batches must give moments that are finite in {norm.running_var.dtype}, and do not")
+    return moments
