@@ -260,7 +260,7 @@ def test_the_layer_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": 0}, "features must be 1 or more, got 0"),
+        ({"features": 0}, "features must be a whole number, at least 1, got 0"),
         ({"eps": -1e-9}, "eps must be 0 or more, got -1e-09"),
         ({"eps": math.nan}, "eps must be 0 or more, got nan"),
         ({"momentum": 0.0}, "momentum must be above 0 and at most 1, or None, got 0.0"),
@@ -368,7 +368,7 @@ def test_a_state_without_a_count_of_batches_loads_as_in_torch() -> None:
 
 def test_the_number_of_features_is_a_whole_one() -> None:
     for bad in ("3", 3.0, None):
-        with pytest.raises(TypeError, match=f"features must be a whole number, got {bad!r}"):
+        with pytest.raises(ValueError, match=f"features must be a whole number, at least 1, got {bad!r}"):
             BatchNorm(bad)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from tricks_lib.data.fitted import Batches, read_batches, wide
-from tricks_lib.experiment.seeding import whole
 
 __all__ = [
     "BatchNorm",
@@ -181,10 +180,8 @@ class BatchNorm(nn.Module):
 
     Raises
     ------
-    TypeError
-        If ``features`` is not a whole number.
     ValueError
-        If an argument is out of range, or the input has another number of channels.
+        If an argument is out of range, ``features`` not a whole number, or the input has another number of channels.
 
     References
     ----------
@@ -217,8 +214,8 @@ class BatchNorm(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if (features := whole("features", features)) < 1:
-            raise ValueError(f"features must be 1 or more, got {features}")
+        if not hasattr(features, "__index__") or features < 1:  # what Python takes for a whole number
+            raise ValueError(f"features must be a whole number, at least 1, got {features!r}")
         if not eps >= 0:
             raise ValueError(f"eps must be 0 or more, got {eps}")
         if momentum is not None and not 0 < momentum <= 1:
