@@ -809,6 +809,70 @@ def test_a_step_that_overflows_is_skipped_and_the_schedule_waits(max_norm: float
     assert schedule.last_epoch == 1
 
 
+@pytest.mark.parametrize("max_norm", [None, 1.0])
+def test_gradients_that_are_never_finite_stop_before_the_scale_is_0(max_norm: float | None) -> None:
+    model = line(2.0).float()
+    optimizer, grad_scaler = sgd(model), scaler(init_scale=4.0)
+    schedule = LambdaLR(optimizer, lambda step: 1.0)
+    fits = [(ONE, 2 * ONE)] * 180  # sqrt(0): a loss of 0 with a gradient of 0 / 0
+
+    def root(outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.mse_loss(outputs, targets).sqrt()
+
+    with pytest.raises(FloatingPointError, match=r"scale fell to 3\.05\S* before batch 17 \(.*gradients themselves"):
+        update(model, fits, root, optimizer, schedule=schedule, scaler=grad_scaler, max_norm=max_norm)
+    assert grad_scaler.get_scale() == 2.0**-15  # 17 halvings of 2**2
+    assert model.weight.item() == 2.0 and schedule.last_epoch == 0
+
+
+def test_a_scale_of_0_is_refused_before_the_step() -> None:
+    model = line(2.0).float()
+    with pytest.raises(FloatingPointError, match=r"scale fell to 0\.0 before batch 0"):
+        update(model, [(ONE, NIL)], half_square, sgd(model), scaler=scaler(init_scale=0.0))
+    assert model.weight.item() == 2.0
+
+
+@pytest.mark.parametrize("max_norm", [None, 1.0])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_scaler_survives_a_step_that_raises(error: type[BaseException], max_norm: float | None) -> None:
+    def fail(*_: Any) -> None:
+        raise error("in a hook")
+
+    model = line(2.0).float()
+    optimizer, grad_scaler = sgd(model), scaler()
+    options: dict[str, Any] = {"scaler": grad_scaler, "max_norm": max_norm}
+    hook = optimizer.register_step_pre_hook(fail)
+    with pytest.raises(error, match=r"^in a hook$"):
+        update(model, [(ONE, NIL)], half_square, optimizer, **options)
+    hook.remove()
+    update(model, [(ONE, NIL)], half_square, optimizer, **options)
+    assert model.weight.item() < 2.0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_metrics_get_a_tensor_of_outputs_as_float32(dtype: torch.dtype) -> None:
+    model = single()
+    options: dict[str, Any] = {"metrics": {"again": F.cross_entropy}, "autocast": dtype}
+    trained = update(model, single_batches(), F.cross_entropy, sgd(model), scaler=scaler(), **options)
+    evaluated = evaluate(model, single_batches(), F.cross_entropy, **options)
+    assert trained["again"] == trained["loss"] and evaluated["again"] == evaluated["loss"]
+
+
+def test_accumulated_batches_are_moved_one_by_one() -> None:
+    events: list[str] = []
+
+    class Logged(Tensor):
+        def to(self, *where: Any, **how: Any) -> Tensor:
+            events.append("moved")
+            return self.as_subclass(Tensor).to(*where, **how)
+
+    model = line()
+    model.register_forward_pre_hook(lambda *_: events.append("used"))
+    pairs = [(column(1).as_subclass(Logged), column(0))] * 3
+    update(model, pairs, half_square, sgd(model), accumulate=3)
+    assert events == ["moved", "used"] * 3
+
+
 def test_a_scale_that_grows_advances_the_schedule() -> None:
     model = line(2.0).float()
     optimizer, grad_scaler = sgd(model, 0.1), scaler(init_scale=4.0, growth_interval=1)

@@ -61,7 +61,8 @@ def update(
         stay readable.
     metrics
         More to average, by name: functions of (outputs, targets) that return a batch mean. They see the outputs
-        that the step is computed from (so with dropout on). They may be NaN; the loss may not.
+        that the step is computed from (so with dropout on). They may be NaN; the loss may not. They run outside
+        autocast: a tensor of outputs is given to them as float32, those in tuples and dicts as the model made them.
     device
         Where the batches are moved; default: the device of the model's first parameter. The model is not moved.
     schedule
@@ -75,8 +76,10 @@ def update(
         Made once for a training, as in ``torch.amp.GradScaler(device.type)``: float16 needs one, and bfloat16, whose
         exponents are those of float32, does not. A step whose gradients overflow is then skipped, and the scale halved.
     accumulate
-        How many batches make up one optimizer step; at the end perhaps fewer. Their gradients are weighted by samples,
-        which makes it the step of one large batch, but for layers that mix samples, such as batch normalization.
+        How many batches make up one optimizer step; at the end perhaps fewer. They are read together, but moved to
+        the device one by one. Their gradients are weighted by samples, which makes it the step of one large batch,
+        but for layers that mix samples (batch normalization), and losses that do not divide by the number of samples
+        (ignored targets, class weights, means over tokens).
     progress
         Show a progress bar.
 
@@ -90,7 +93,8 @@ def update(
     FloatingPointError
         If a loss, or a gradient norm to be clipped, is not finite. Earlier batches have been trained on; the
         parameters and the optimizer are as this batch found them (batch norm's running statistics are not: they
-        belong to the forward pass).
+        belong to the forward pass). With a scaler, gradients that are not finite do not raise at once: the step is
+        skipped. The step that finds a scale below ``2**-14``, after many skipped ones, does.
     TypeError, ValueError
         If a batch is not a pair, the loss not a scalar or declared as a sum, or there is no batch at all; before
         any step, if an argument is not what belongs in its place (a data set for a loader, the class of a loss,
@@ -130,16 +134,16 @@ def update(
     place = device or _device(model)
     averages, scaler = _Averages(metrics), scaler or torch.amp.GradScaler(enabled=False)  # which does nothing
     with _mode(model, training=True):
-        for group in _groups(_moved(batches, place, progress), accumulate):
+        for group in _groups(_read(batches, progress), accumulate):
             optimizer.zero_grad(set_to_none=True)
             samples = sum(batch.size for batch in group)
-            for batch in group:
-                with _precision(place, autocast):
-                    outputs = model(batch.inputs)
-                    value = loss(outputs, batch.targets)
+            for batch in _moved(group, place):
+                outputs, value = _forward(model, loss, batch, place, autocast)
                 averages.add(batch, outputs, value)  # raises if the loss is not finite
-                scaler.scale(value * (batch.size / samples)).backward()  # type: ignore[no-untyped-call]
-            _step(optimizer, scaler, schedule, max_norm, group[-1])
+                value = value * (batch.size / samples) if len(group) > 1 else value  # no product that does nothing
+                scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+            if _step(optimizer, scaler, max_norm, group[-1]) and schedule is not None:
+                schedule.step()
     return averages.result()
 
 
@@ -193,11 +197,8 @@ def evaluate(
     _check_precision(autocast, torch.amp.GradScaler(enabled=False))
     averages, place = _Averages(metrics), device or _device(model)
     with _mode(model, training=False), checkpoint.random_states_kept(), torch.no_grad():
-        for batch in _moved(batches, place, progress):
-            with _precision(place, autocast):
-                outputs = model(batch.inputs)
-                value = loss(outputs, batch.targets)
-            averages.add(batch, outputs, value)
+        for batch in _moved(_read(batches, progress), place):
+            averages.add(batch, *_forward(model, loss, batch, place, autocast))
     return averages.result()
 
 
@@ -337,10 +338,8 @@ class _Averages:
 
 def _check_arguments(batches: Any, loss: Any, metrics: Mapping[str, Score] | None) -> None:
     if isinstance(batches, Dataset) and not hasattr(batches, "__iter__"):  # an IterableDataset may hold batches
-        raise TypeError(
-            f"batches is {_kind(batches)}, which holds single samples; wrap it in a DataLoader, "
-            "as in DataLoader(dataset, batch_size=64)"
-        )
+        remedy = "wrap it in a DataLoader, as in DataLoader(dataset, batch_size=64)"
+        raise TypeError(f"batches is {_kind(batches)}, which holds single samples; {remedy}")
     if isinstance(loss, type):
         raise TypeError(f"loss is a class; write {loss.__name__}()")
     if not callable(loss):
@@ -353,10 +352,8 @@ def _check_arguments(batches: Any, loss: Any, metrics: Mapping[str, Score] | Non
 
 def _check_training(model: nn.Module, optimizer: Any, schedule: Any, max_norm: float | None) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer must be a torch.optim.Optimizer, got {_kind(optimizer)}; "
-            "the order is update(model, batches, loss, optimizer)"
-        )
+        order = "the order is update(model, batches, loss, optimizer)"
+        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {_kind(optimizer)}; {order}")
     if not set(_stepped(optimizer)) & set(model.parameters()):
         raise ValueError("optimizer steps no parameter of model: was it built for another one?")
     _check_schedule(schedule, optimizer)
@@ -409,11 +406,10 @@ def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 
 
 def _device(model: nn.Module) -> torch.device | None:
-    parameter = next(model.parameters(), None)
-    return None if parameter is None else parameter.device
+    return next((parameter.device for parameter in model.parameters()), None)
 
 
-def _moved(batches: Iterable[Any], device: torch.device | str | None, progress: bool) -> Iterator[_Batch]:
+def _read(batches: Iterable[Any], progress: bool) -> Iterator[_Batch]:
     if progress:
         from tqdm import tqdm  # here: who shows no bar need not load it
 
@@ -421,11 +417,15 @@ def _moved(batches: Iterable[Any], device: torch.device | str | None, progress: 
     for number, batch in enumerate(batches):
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise TypeError(f"batches must hold pairs (inputs, targets), but {_ordinal(number)} is {_brief(batch)}")
-        inputs, targets = (_to(device, part) for part in batch)
-        size = next((len(x) for x in _tensors([targets, inputs]) if x.ndim), 0)
+        size = next((len(x) for x in _tensors(batch[::-1]) if x.ndim), 0)  # targets first
         if not size:
             raise ValueError(f"{_ordinal(number)} holds no samples: {_brief(batch)}")
-        yield _Batch(number, size, inputs, targets)
+        yield _Batch(number, size, *batch)
+
+
+def _moved(batches: Iterable[_Batch], device: torch.device | str | None) -> Iterator[_Batch]:
+    # One by one: whoever accumulates may lack the memory for more.
+    return (_Batch(number, size, _to(device, x), _to(device, y)) for number, size, x, y in batches)
 
 
 def _to(device: torch.device | str | None, data: Any) -> Any:
@@ -476,17 +476,30 @@ def _precision(device: torch.device | str | None, dtype: torch.dtype | None) -> 
     return torch.autocast(torch.device(device or torch.get_default_device()).type, dtype)
 
 
-def _step(optimizer: Optimizer, scaler: torch.amp.GradScaler, schedule: Any, max_norm: Any, batch: _Batch) -> None:
-    if max_norm is not None:
-        scaler.unscale_(optimizer)  # before the clipping: the bound is one on the gradients, not on scaled ones
-        norm = nn.utils.clip_grad_norm_(_stepped(optimizer), max_norm)
-        if not scaler.is_enabled():  # one that is knows what to do
-            _check_finite("the norm of the gradients", norm.item(), batch)
-    scale = scaler.get_scale()
-    scaler.step(optimizer)
-    scaler.update()
-    if schedule is not None and scaler.get_scale() >= scale:  # it is lower after a step that was skipped
-        schedule.step()
+def _forward(model: nn.Module, loss: Score, batch: _Batch, device: Any, autocast: Any) -> tuple[Any, Tensor]:
+    """Outputs, as metrics get them, and the loss."""
+    with _precision(device, autocast):
+        outputs = model(batch.inputs)
+        value = loss(outputs, batch.targets)
+    coarse = isinstance(outputs, Tensor) and outputs.dtype == autocast  # as most losses do not take it, either
+    return outputs.float() if coarse else outputs, value
+
+
+def _step(optimizer: Optimizer, scaler: torch.amp.GradScaler, max_norm: float | None, batch: _Batch) -> bool:
+    """Clip and step; false if the scaler skipped the step."""
+    if (scale := scaler.get_scale()) < 2**-14:  # no gradient is so large; at 0, the scaler would divide by it
+        what = f"scaler skipped so many steps that the scale fell to {scale} before {_ordinal(batch.number)}"
+        raise FloatingPointError(f"{what}: the gradients themselves are not finite. The parameters were not changed.")
+    scaler.unscale_(optimizer)  # before the clipping: the bound is one on the gradients, not on scaled ones
+    try:
+        if max_norm is not None:
+            norm = nn.utils.clip_grad_norm_(_stepped(optimizer), max_norm)
+            if not scaler.is_enabled():  # one that is knows what to do
+                _check_finite("the norm of the gradients", norm.item(), batch)
+        scaler.step(optimizer)
+    finally:
+        scaler.update()  # after an exception, too: else the scaler refuses the next step
+    return scaler.get_scale() >= scale  # it is lower after a step that was skipped
 
 
 def _ordinal(number: int) -> str:
