@@ -73,6 +73,28 @@ def test_on_its_own_data_the_loss_is_the_entropy() -> None:
     assert constant_scores(y, y)["loss"] == pytest.approx(-sum(p * math.log(p) for p in shares), rel=1e-12)
 
 
+NARROW = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_labels_may_be_integers_of_any_width(dtype: torch.dtype) -> None:
+    train, test = torch.tensor([2, 2, 2, 0]), torch.tensor([2, 0, 0])
+    assert constant_scores(train.to(dtype), test.to(dtype)) == constant_scores(train, test)
+    x = normal(4, 2)
+    assert torch.equal(neighbor_votes(x, train.to(dtype), x, k=2), neighbor_votes(x, train, x, k=2))
+
+
+def test_labels_may_be_true_or_false() -> None:
+    yes = torch.tensor([True, False, True, True])
+    assert constant_scores(yes, yes) == constant_scores(yes.long(), yes.long())
+
+
+def test_the_median_of_many_numbers() -> None:
+    y = torch.zeros(2**24 + 2, dtype=torch.float32)
+    y[: len(y) // 2] = 1.0
+    assert constant_scores(y, torch.tensor([0.0]))["mae"] == 0.5
+
+
 # ---- neighbor_votes
 
 
@@ -92,6 +114,12 @@ def test_votes_are_those_of_scikit_learn(k: int, p: float) -> None:
     theirs = KNeighborsClassifier(k, p=p).fit(x.flatten(1), y)
     votes = neighbor_votes(x, y, queries, k=k, p=p)
     assert votes.tolist() == (theirs.predict_proba(queries.flatten(1)) * k).round().astype(int).tolist()
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_neighbors_far_from_the_origin_are_the_same(p: float) -> None:
+    x = (1000 + 0.01 * normal(200, 5)).float()  # by x^2 - 2xy + y^2, float32 would not tell them apart
+    assert torch.equal(neighbor_votes(x, torch.arange(200), x, k=1, p=p), torch.eye(200, dtype=torch.int64))
 
 
 def test_five_vote_by_the_sum_of_differences_unless_told_otherwise() -> None:
@@ -126,6 +154,13 @@ def test_votes_are_counted_where_the_data_are(device: torch.device) -> None:
     (lambda: neighbor_votes(normal(3, 2), labels(3), normal(1, 4)), r"samples of shape \(2,\), got \(4,\)"),
     (lambda: neighbor_votes(normal(3, 2), labels(3), normal(1, 2), k=0), "k must be between 1 and the 3 .* got 0"),
     (lambda: neighbor_votes(normal(3, 2), labels(3), normal(1, 2), k=4), "k must be between 1 and the 3 .* got 4"),
+    (lambda: constant_scores(labels(2), torch.tensor([1, -1])), "y_test must hold labels that count from 0, got -1"),
+    (lambda: constant_scores(torch.zeros(1) * 1j, torch.zeros(1)), "y_train must hold labels or real numbers, got"),
+    (lambda: neighbor_votes(normal(2, 2), torch.tensor([-1, 0]), normal(1, 2)), "y_train must .* from 0, got -1"),
+    (lambda: neighbor_votes(normal(3, 2), normal(3), normal(1, 2)), "y_train must hold labels as integers, got torch"),
+    (lambda: neighbor_votes(normal(3, 2).half(), labels(3), normal(1, 2)), "must both be float32 or both .*float16"),
+    (lambda: neighbor_votes(normal(3, 2), labels(3), normal(1, 2).bfloat16()), "x_train and x must .* and torch.bf"),
+    (lambda: neighbor_votes(normal(3, 2), labels(3), normal(1, 2).float()), "must .*float64 and torch.float32"),
     (lambda: loss_faults(F.cross_entropy, classes=1), "classes must be at least 2, got 1"),
 ])  # fmt: skip
 def test_bad_arguments(call: Any, message: str) -> None:
@@ -230,6 +265,127 @@ def test_sound_loops_have_no_fault(global_rng_untouched: None) -> None:
     assert training_faults(shuffled) == {}
 
 
+def test_accumulated_gradients_may_be_weighted_by_samples_or_equally() -> None:
+    assert training_faults(lambda *a: update(*a, accumulate=2)) == {}
+
+    def equal(model: nn.Module, batches: Any, loss: Any, optimizer: Any, clear: bool = True) -> None:
+        for n, (x, y) in enumerate(batches):
+            (loss(model.train()(x), y) / 2).backward()
+            if n % 2 or n == len(batches) - 1:
+                optimizer.step()
+                if clear:
+                    optimizer.zero_grad()
+
+    assert training_faults(equal) == {}
+    assert training_faults(lambda *a: equal(*a, clear=False)) == {"gradients": ADDED}
+
+
+def test_the_samples_may_be_shuffled_and_the_short_batch_dropped() -> None:
+    def mixed(model: nn.Module, batches: Any, loss: Any, optimizer: Any, size: int = 4) -> Any:
+        x, y = (torch.cat(parts)[[3, 7, 1, 9, 0, 5, 2, 8, 6, 4]] for parts in zip(*batches, strict=True))
+        return loop(model, list(zip(x.split(size), y.split(size), strict=True)), loss, optimizer)
+
+    def dropped(model: nn.Module, batches: Any, *rest: Any) -> Any:
+        return loop(model, batches[:-1], *rest)
+
+    assert training_faults(mixed) == training_faults(lambda *a: mixed(*a, size=3)) == {}
+    text = "the loss that is returned is the mean without the short batch, not over all samples"
+    assert training_faults(dropped) == {"average": text}
+
+
+def test_gradients_may_be_clipped_by_value() -> None:
+    def clipped(model: nn.Module, batches: Any, loss: Any, optimizer: Any, clear: bool = True) -> None:
+        for x, y in batches:
+            if clear:
+                optimizer.zero_grad()
+            loss(model.train()(x), y).backward()
+            nn.utils.clip_grad_value_(model.parameters(), 0.1)
+            optimizer.step()
+
+    assert training_faults(clipped) == {}
+    assert "gradients" in training_faults(lambda *a: clipped(*a, clear=False))
+
+
+@pytest.mark.parametrize("keyword", [True, False])
+def test_a_step_may_have_a_closure(keyword: bool) -> None:
+    def closed(model: nn.Module, batches: Any, loss: Any, optimizer: Any, clear: bool = True) -> float:
+        total = 0.0
+        for x, y in batches:
+
+            def closure(x: Tensor = x, y: Tensor = y) -> Tensor:
+                if clear:
+                    optimizer.zero_grad()
+                value: Tensor = loss(model.train()(x), y)
+                value.backward()  # type: ignore[no-untyped-call]
+                return value
+
+            value = optimizer.step(closure=closure) if keyword else optimizer.step(closure)
+            total += len(y) * value.item() / 10
+        return total
+
+    assert training_faults(closed) == {}
+    assert training_faults(lambda *a: closed(*a, clear=False)) == {"gradients": ADDED}
+
+
+BATCHES = {"batches": "the gradients of some batches reach no step: is optimizer.step() inside the loop?"}
+
+
+@pytest.mark.parametrize("backward", [True, False])
+def test_a_step_after_the_loop_is_found(backward: bool) -> None:
+    def outdented(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> None:
+        for x, y in batches:
+            optimizer.zero_grad()
+            value = loss(model.train()(x), y)
+            if backward:
+                value.backward()
+        if not backward:
+            value.backward()
+        optimizer.step()
+
+    assert training_faults(outdented) == BATCHES
+
+
+def test_always_the_same_batch_is_found() -> None:
+    def same(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> None:
+        loop(model, [batches[0]] * len(batches), loss, optimizer)
+
+    assert training_faults(same) == BATCHES
+
+
+def test_the_loop_may_set_the_learning_rate() -> None:
+    def scheduled(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> Any:
+        torch.optim.lr_scheduler.OneCycleLR(optimizer, 3.0, total_steps=10)
+        for group in optimizer.param_groups:
+            group["lr"] = 3.0
+        return loop(model, batches, loss, optimizer)
+
+    assert training_faults(scheduled) == {}
+
+
+def test_an_evaluation_within_the_pass_is_no_fault() -> None:
+    def watched(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> Any:
+        answer = loop(model, batches, loss, optimizer)
+        for x, _ in batches:
+            model.eval()(x)
+        return answer
+
+    assert training_faults(watched) == {}
+
+
+@pytest.mark.parametrize("other", [(3.0, 0.5), [3.0], "done", True, nn.ReLU(), {"loss": [3.0]}, torch.ones(2)])
+def test_what_is_no_loss_is_not_read(other: Any) -> None:
+    def returning(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> Any:
+        loop(model, batches, loss, optimizer)
+        return other
+
+    assert training_faults(returning) == evaluation_faults(lambda *a: (assess(*a), other)[1]) == {}
+
+
+@pytest.mark.parametrize("wrap", [lambda v: (v, 0.5), lambda v: {"history": [v]}])
+def test_a_graph_is_found_wherever_it_is_returned(wrap: Any) -> None:
+    assert list(training_faults(lambda *a: wrap(loop(*a, returns="graph")))) == ["graph"]
+
+
 def test_all_faults_at_once() -> None:
     def careless(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> Tensor:
         for x, y in batches:
@@ -280,11 +436,31 @@ def test_a_fault_in_evaluation_is_named(fault: str, names: list[str]) -> None:
     texts = {
         "mode": "it runs in train mode, with dropout: call model.eval()",
         "graph": "a graph is recorded, which takes memory: use torch.no_grad()",
-        "left": "the model comes back in another mode: put it back, or training goes on without dropout",
+        "left": "the model comes back in another mode: put it back, or training goes on without dropout, "
+        "unless the training loop calls model.train() itself",
         "state": "the model changes, as batch norm does in train mode",
         "average": "the loss that is returned is the mean over the batches, not over the samples",
     }
     assert found == {name: texts[name] for name in names}
+
+
+def test_gradients_that_stay_switched_off_are_found_and_switched_on() -> None:
+    def switch(model: nn.Module, batches: Any, loss: Any) -> Any:
+        torch.set_grad_enabled(False)
+        return assess(model, batches, loss)
+
+    def train(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> Any:
+        answer = loop(model, batches, loss, optimizer)
+        switch(model, batches, loss)
+        return answer
+
+    off = "gradients stay switched off, for the training as well: use torch.no_grad() as a context"
+    assert evaluation_faults(switch) == {"left": off}
+    assert torch.is_grad_enabled()
+    assert training_faults(train) == {} and torch.is_grad_enabled()
+    with torch.no_grad():
+        assert training_faults(loop) == {} and list(evaluation_faults(lambda *a: assess(*a, "graph"))) == ["graph"]
+        assert not torch.is_grad_enabled()
 
 
 def test_the_loop_of_the_library_has_no_fault(global_rng_untouched: None) -> None:
@@ -297,11 +473,13 @@ def test_the_loop_of_the_library_has_no_fault(global_rng_untouched: None) -> Non
 def test_faults_of_losses() -> None:
     assert loss_faults(F.cross_entropy) == loss_faults(nn.CrossEntropyLoss(), classes=2) == {}
     found = loss_faults(lambda o, y: F.cross_entropy(o.softmax(1), y), classes=7)
-    assert list(found) == ["floor"] and f"{math.log(1 + 6 / math.e):.3f}" in found["floor"]
+    assert list(found) == ["floor"] and f"{math.log(1 + 6 / math.e):.3g} instead" in found["floor"]
+    assert "is there a second softmax?" in found["floor"]
     found = loss_faults(nn.CrossEntropyLoss(reduction="sum"))
     assert list(found) == ["sum"] and "costs 2.0 times as much" in found["sum"]
     assert list(loss_faults(lambda o, y: -F.cross_entropy(o, y) - 1)) == ["floor"]
-    assert list(loss_faults(nn.CrossEntropyLoss(label_smoothing=0.1))) == ["floor"]
+    smooth = loss_faults(nn.CrossEntropyLoss(label_smoothing=0.1))
+    assert smooth == {"floor": "a sure and right answer costs 9 instead of 0"}
 
 
 # ---- SavedTensors
@@ -366,3 +544,36 @@ def test_a_batch_is_freed_by_its_backward_pass_and_kept_without_one() -> None:
         assert saved.now - three == 5 * 7 * 8  # what tanh puts out
         del kept, more
     assert saved.now == 0
+
+
+def test_a_tensor_that_was_changed_in_place_raises_under_the_meter() -> None:
+    x = torch.ones(3, requires_grad=True)
+    with SavedTensors() as saved:
+        a = x.exp()
+        a.mul_(10)
+        with pytest.raises(RuntimeError, match=r"shape \(3,\) that the backward pass needs has been changed in place"):
+            a.sum().backward()
+    del a
+    assert saved.now == 0
+
+
+def test_what_may_be_changed_in_place_may_be_under_the_meter() -> None:
+    torch.manual_seed(3)
+    norm = nn.BatchNorm1d(4)
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(inplace=True), norm, nn.ReLU(inplace=True))
+    x = torch.ones(5, 4).cumsum(0)
+    with SavedTensors():
+        (model(x) + model(x)).sum().backward()
+    assert norm.weight.grad is not None
+
+
+def test_of_two_meters_the_inner_one_counts() -> None:
+    x = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    with SavedTensors() as outer:
+        with SavedTensors() as inner:
+            a = x.exp()
+        assert (outer.now, inner.now) == (0, 24)
+        b = x.exp()
+        assert (outer.now, inner.now) == (24, 24)
+    del a, b
+    assert (outer.now, inner.now) == (0, 0)
