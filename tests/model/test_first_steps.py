@@ -306,6 +306,18 @@ def test_gradients_may_be_clipped_by_value() -> None:
     assert "gradients" in training_faults(lambda *a: clipped(*a, clear=False))
 
 
+def test_a_gradient_with_a_part_that_is_too_large_is_not_taken_for_a_clipped_one() -> None:
+    def bent(model: nn.Module, batches: Any, loss: Any, optimizer: Any) -> None:
+        for x, y in batches:
+            optimizer.zero_grad()
+            loss(model.train()(x), y).backward()
+            next(model.parameters()).grad[0] *= 1.3  # type: ignore[index]
+            optimizer.step()
+
+    text = "what the optimizer is given is not the gradient of the loss of a batch"
+    assert training_faults(bent) == {"gradients": text}
+
+
 @pytest.mark.parametrize("keyword", [True, False])
 def test_a_step_may_have_a_closure(keyword: bool) -> None:
     def closed(model: nn.Module, batches: Any, loss: Any, optimizer: Any, clear: bool = True) -> float:
